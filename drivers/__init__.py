@@ -1,0 +1,89 @@
+"""How a place is obtained and used. Knows machines, processes and files; no lease row, store or state."""
+
+from .capabilities import Capabilities, Fencing, Mode, Transport
+from .command import Command, Outcome, Output, Result, Streams
+from .context import Context
+from .driver import Check, Driver, Exclusive, Health, Problem, Records, SyncsBack
+from .errors import (
+    Conflict,
+    Damaged,
+    DriverError,
+    Gone,
+    Refused,
+    Stale,
+    Stopped,
+    SyncConflict,
+    TimedOut,
+    Unavailable,
+    Unusable,
+)
+from .place import (
+    Absent,
+    Condition,
+    Found,
+    Handle,
+    Kept,
+    Observed,
+    PlaceRequest,
+    Released,
+    ReleaseMode,
+    Resource,
+    Tags,
+    Unknown,
+)
+from .registry import Listed, NotInstalled, Registry
+from .secret import Secret, SecretRef
+from .target import Target
+from .workspace import Realization, SyncReport, Workspace
+
+__all__ = [
+    "Absent",
+    "Capabilities",
+    "Check",
+    "Command",
+    "Condition",
+    "Conflict",
+    "Context",
+    "Damaged",
+    "Driver",
+    "DriverError",
+    "Exclusive",
+    "Fencing",
+    "Found",
+    "Gone",
+    "Handle",
+    "Health",
+    "Kept",
+    "Listed",
+    "Mode",
+    "NotInstalled",
+    "Observed",
+    "Outcome",
+    "Output",
+    "PlaceRequest",
+    "Problem",
+    "Realization",
+    "Records",
+    "Refused",
+    "Registry",
+    "ReleaseMode",
+    "Released",
+    "Resource",
+    "Result",
+    "Secret",
+    "SecretRef",
+    "Stale",
+    "Stopped",
+    "Streams",
+    "SyncConflict",
+    "SyncReport",
+    "SyncsBack",
+    "Tags",
+    "Target",
+    "TimedOut",
+    "Transport",
+    "Unavailable",
+    "Unknown",
+    "Unusable",
+    "Workspace",
+]

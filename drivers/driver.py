@@ -1,0 +1,150 @@
+"""The protocol of a driver, and the small ones of what it may offer besides.
+
+Rules that every driver keeps (the conformance suite checks them):
+
+1. The same key gives the same place, however often ``acquire`` is called with it.
+2. ``release`` and ``destroy`` of what is gone already succeed.
+3. A sick place is an answer of ``probe``, not an exception.
+4. Every verb ends by its deadline, and early when ``context.stop`` is set.
+5. Nothing is deleted that ``acquire`` or ``realize`` did not make.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from .capabilities import Capabilities
+from .context import Context
+from .place import (
+    Absent,
+    Found,
+    Handle,
+    Observed,
+    PlaceRequest,
+    Released,
+    ReleaseMode,
+    Resource,
+    Tags,
+    Unknown,
+)
+from .target import Target
+from .workspace import Realization, SyncReport, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request cannot be served. ``about`` is ``config``, ``workspace`` or ``request``."""
+
+    about: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a probe looked at. ``mend`` says what to do where it is not ``ok``."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    mend: str = ""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a probe found; healthy when every check is."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    @property
+    def detail(self) -> str:
+        return "; ".join(f"{check.name}: {check.detail}" for check in self.checks if not check.ok)
+
+
+class Driver(Protocol):
+    """Obtains, uses and ends places of one kind."""
+
+    name: str
+    version: str
+    Config: type[BaseModel]
+
+    def capabilities(self, config: Any) -> Capabilities:
+        """What it can do with this config."""
+        ...
+
+    def validate(self, request: PlaceRequest, config: Any) -> list[Problem]:
+        """Why this request cannot be served, without side effects. May block."""
+        ...
+
+    async def probe(self, config: Any) -> Health:
+        """How well the place would work now; never raises for a sick one, and leaves nothing."""
+        ...
+
+    async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
+        """The place of this key, made now or found."""
+        ...
+
+    async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
+        """Whether a place stands under this key; under a newer epoch it shuts older ones out."""
+        ...
+
+    async def inspect(self, handle: Handle, context: Context) -> Observed:
+        """One look at the place."""
+        ...
+
+    async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
+        """Put the workspace there. May be run again: what an earlier call left is made anew."""
+        ...
+
+    async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
+        """Something to execute in. No effect that outlives the process."""
+        ...
+
+    async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
+        """End what runs there; then destroy, keep or park the place. Gone already is success."""
+        ...
+
+    def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
+        """All that bears our tag, of one ledger or of any."""
+        ...
+
+    async def destroy(self, resource: Resource, context: Context) -> None:
+        """End one resource that ``owned`` listed; the tags are checked again first."""
+        ...
+
+
+@runtime_checkable
+class Exclusive(Protocol):
+    """A driver some of whose places are for one lease alone."""
+
+    def subjects(self, request: PlaceRequest, config: Any) -> tuple[str, ...]:
+        """What the request would hold for itself: the same string is the same thing."""
+        ...
+
+
+@runtime_checkable
+class SyncsBack(Protocol):
+    """A driver that can bring changes back into the workspace."""
+
+    async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
+        """Remember how the tree stands now, after provisioning: later differences are the run's."""
+        ...
+
+    async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
+        """Bring the run's changes back, three-way. Raises ``SyncConflict``; may be run again."""
+        ...
+
+
+@runtime_checkable
+class Records(Protocol):
+    """A driver whose places keep the exit status of commands that were given a ``record`` name."""
+
+    async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
+        """The exit status of that command, or ``None`` where it never ended."""
+        ...

@@ -1,0 +1,52 @@
+"""A reference to a secret: the only form in which a config may name one."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, PlainSerializer
+
+from .errors import Refused
+
+_KINDS = ("env", "file", "cmd")
+
+
+class SecretRef(str):
+    """``env:NAME``, ``file:PATH`` or ``cmd:COMMAND``. It prints as itself; only ``resolve`` reads the value."""
+
+    def resolve(self) -> str:
+        """The secret's value, without its last newline. Raises ``Refused`` where it cannot be read."""
+        kind, _, name = self.partition(":")
+        if kind == "env":
+            value = os.environ.get(name)
+            if value is None:
+                raise Refused(f"{self}: the variable is not set", hint=f"set {name} and try again")
+            return value
+        if kind == "file":
+            try:
+                return Path(name).expanduser().read_text().rstrip("\n")
+            except (OSError, UnicodeDecodeError) as error:
+                raise Refused(f"{self}: {error.__class__.__name__}", hint=f"make {name} readable") from None
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-c", name],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Refused(f"{kind}: the command failed ({error.__class__.__name__})") from None
+        return done.stdout.rstrip("\n")
+
+
+def _parse(value: Any) -> SecretRef:
+    kind, separator, name = str(value).partition(":")
+    if kind not in _KINDS or not separator or not name:
+        raise ValueError("a secret is named by env:NAME, file:PATH or cmd:COMMAND, never given as a value")
+    return SecretRef(value)
+
+
+Secret = Annotated[str, AfterValidator(_parse), PlainSerializer(str)]

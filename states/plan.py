@@ -1,0 +1,134 @@
+"""The replay plan: what becomes of the step that a crash left open."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Open(StrEnum):
+    """The step that was found open."""
+
+    ACQUIRE = "acquire"
+    REALIZE = "realize"
+    PROVISION = "provision"
+    SYNC_BACK = "sync_back"
+    CLEAN = "clean"
+    KEEP = "keep"
+    PARK = "park"
+    BETWEEN = "between"
+    TARGETED = "targeted"
+
+
+class Answer(StrEnum):
+    """What the driver said when it was asked about that step."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+    KNOWN = "known"
+    NOT_ASKED = "not_asked"
+
+
+class Move(StrEnum):
+    """One move of recovery."""
+
+    FAIL = "fail"
+    CLEAN = "clean"
+    ABSOLVE = "absolve"
+    LEAVE_PENDING = "leave_pending"
+    ADOPT = "adopt"
+    AGAIN = "again"
+    WAIT = "wait"
+    USE = "use"
+    REALIZE_AFRESH = "realize_afresh"
+    KEEP = "keep"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One row: the moves of the default (abandon) and of ``--resume``."""
+
+    open: Open
+    answer: Answer
+    abandon: tuple[Move, ...]
+    resume: tuple[Move, ...]
+    why: str
+
+
+_RETRY_WHY = "A cleanup is only ever tried again; there is nothing to decide."
+REPLAY_TABLE: tuple[PlanRow, ...] = (
+    PlanRow(
+        Open.ACQUIRE,
+        Answer.FOUND,
+        (Move.FAIL, Move.CLEAN),
+        (Move.ADOPT,),
+        "The place stands under our key, though nobody recorded its handle.",
+    ),
+    PlanRow(
+        Open.ACQUIRE,
+        Answer.ABSENT,
+        (Move.FAIL, Move.ABSOLVE),
+        (Move.AGAIN,),
+        "The provider has proven that no place stands under our key; the same key may be used again.",
+    ),
+    PlanRow(
+        Open.ACQUIRE,
+        Answer.UNKNOWN,
+        (Move.FAIL, Move.LEAVE_PENDING),
+        (Move.WAIT,),
+        "A place may still appear: the lease ends, its cleanup stays owed until the answer is sure.",
+    ),
+    PlanRow(
+        Open.REALIZE,
+        Answer.NOT_ASKED,
+        (Move.FAIL, Move.CLEAN),
+        (Move.AGAIN,),
+        "Realizing may be run again; a half-made workspace is made anew.",
+    ),
+    PlanRow(
+        Open.PROVISION,
+        Answer.KNOWN,
+        (Move.FAIL, Move.CLEAN),
+        (Move.USE,),
+        "The exit status was recorded at the place: a finished command is never run again.",
+    ),
+    PlanRow(
+        Open.PROVISION,
+        Answer.UNKNOWN,
+        (Move.FAIL, Move.CLEAN),
+        (Move.REALIZE_AFRESH,),
+        "Nobody knows how far the command came: it is not run twice over the same tree.",
+    ),
+    PlanRow(
+        Open.SYNC_BACK,
+        Answer.NOT_ASKED,
+        (Move.FAIL, Move.KEEP),
+        (Move.AGAIN,),
+        "Its plan is written down and each file is renamed into place: going on is safe.",
+    ),
+    PlanRow(Open.CLEAN, Answer.NOT_ASKED, (Move.AGAIN,), (Move.AGAIN,), _RETRY_WHY),
+    PlanRow(Open.KEEP, Answer.NOT_ASKED, (Move.AGAIN,), (Move.AGAIN,), _RETRY_WHY),
+    PlanRow(Open.PARK, Answer.NOT_ASKED, (Move.AGAIN,), (Move.AGAIN,), _RETRY_WHY),
+    PlanRow(
+        Open.BETWEEN,
+        Answer.NOT_ASKED,
+        (Move.FAIL, Move.CLEAN),
+        (Move.AGAIN,),
+        "The last step was settled and the next never began.",
+    ),
+    PlanRow(
+        Open.TARGETED,
+        Answer.NOT_ASKED,
+        (Move.FAIL, Move.CLEAN),
+        (Move.LEAVE,),
+        "The run may be attached again; without that, its command ended with its owner.",
+    ),
+)
+
+
+def plan_row(open_step: Open, answer: Answer) -> PlanRow:
+    """The row for an open step and the driver's answer. Raises ``KeyError`` where no row fits."""
+    return _ROWS[open_step, answer]
+
+
+_ROWS = {(row.open, row.answer): row for row in REPLAY_TABLE}

@@ -1,0 +1,102 @@
+"""The derived status, the operator's word for a lease, and why a lease counts as stuck."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .cleanup import CleanupState
+from .code import ErrorCode
+from .facts import Facts
+from .lease import LIVE, LeaseState
+
+
+class Status(StrEnum):
+    """The operator's word. Values are the original's."""
+
+    ACTIVE = "active"
+    RETAINED = "retained"
+    PENDING_CLEANUP = "pending_cleanup"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow:
+    """One row: it fits where each of its columns is empty or contains the lease's value."""
+
+    status: Status
+    why: str
+    states: tuple[LeaseState, ...] = ()
+    cleanups: tuple[CleanupState, ...] = ()
+    codes: tuple[ErrorCode, ...] = ()
+
+
+STATUS_TABLE: tuple[StatusRow, ...] = (
+    StatusRow(Status.ACTIVE, "The lease has not ended.", states=LIVE),
+    StatusRow(
+        Status.RETAINED, "It ended, and its place is kept for a person.", cleanups=(CleanupState.RETAINED,)
+    ),
+    StatusRow(
+        Status.PENDING_CLEANUP,
+        "It ended, and its place is still owed.",
+        cleanups=(CleanupState.PENDING, CleanupState.FAILED),
+    ),
+    StatusRow(
+        Status.EXPIRED,
+        "It ended by its time, or because its caller was cancelled.",
+        codes=(ErrorCode.LEASE_EXPIRED, ErrorCode.LEASE_CANCELLED),
+    ),
+    StatusRow(Status.FAILED, "It ended by a failure.", states=(LeaseState.FAILED,)),
+    StatusRow(Status.RELEASED, "It ended as wanted, and nothing is owed."),
+)
+
+
+def status(state: LeaseState, cleanup: CleanupState, error_code: str | None) -> Status:
+    """The status of a lease: that of the first row that fits."""
+    return next(
+        row.status
+        for row in STATUS_TABLE
+        if (not row.states or state in row.states)
+        and (not row.cleanups or cleanup in row.cleanups)
+        and (not row.codes or error_code in row.codes)
+    )
+
+
+class Stuck(StrEnum):
+    """Why nobody will move this lease on without help."""
+
+    gloss: str
+
+    def __new__(cls, value: str, gloss: str) -> "Stuck":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.gloss = gloss
+        return member
+
+    OWNER_LOST = "owner_lost", "its owner has not renewed itself within the claim time"
+    STEP_OVERDUE = "step_overdue", "its open step is past its deadline"
+    EXPIRED = "expired", "it is past its own end and still live"
+    CLEANUP_FAILED = "cleanup_failed", "the last try to end its place failed, or nobody has tried"
+    WAITING = "waiting", "it waits for a place beyond its deadline"
+
+
+def stuck(facts: Facts, now: int, *, owner_alive: bool) -> Stuck | None:
+    """Why a lease is stuck at ``now`` (microseconds), or ``None``.
+
+    ``owner_alive`` says whether the owner that the lease names renewed itself in time.
+    """
+    busy = facts.state.live or facts.pending_event is not None
+    if busy and facts.owner is not None and not owner_alive:
+        return Stuck.OWNER_LOST
+    if facts.pending_deadline is not None and facts.pending_deadline < now:
+        return Stuck.STEP_OVERDUE
+    if facts.state.live:
+        held = facts.state is LeaseState.TARGETED and facts.pending_event is None
+        if facts.owner is None and not held:
+            return Stuck.OWNER_LOST
+        if facts.expires_at is not None and facts.expires_at < now:
+            return Stuck.EXPIRED
+        return None
+    if facts.pending_event is None and facts.cleanup in (CleanupState.PENDING, CleanupState.FAILED):
+        return Stuck.CLEANUP_FAILED
+    return None
