@@ -1,10 +1,10 @@
 """How a place is obtained and used. Knows machines, processes and files; no lease row, store or state."""
 
-from .capabilities import Capabilities, Fencing, Mode, Transport
-from .command import Command, Outcome, Output, Result, Streams
-from .context import Context
-from .driver import Check, Driver, Exclusive, Health, Problem, Records, SyncsBack
-from .errors import (
+from leasehold.drivers.capabilities import Capabilities, Fencing, Mode, Transport
+from leasehold.drivers.command import Command, Outcome, Output, Result, Streams
+from leasehold.drivers.context import Context
+from leasehold.drivers.driver import Check, Driver, Exclusive, Health, Problem, Records, SyncsBack
+from leasehold.drivers.errors import (
     Conflict,
     Damaged,
     DriverError,
@@ -17,7 +17,7 @@ from .errors import (
     Unavailable,
     Unusable,
 )
-from .place import (
+from leasehold.drivers.place import (
     Absent,
     Condition,
     Found,
@@ -31,10 +31,10 @@ from .place import (
     Tags,
     Unknown,
 )
-from .registry import Listed, NotInstalled, Registry
-from .secret import Secret, SecretRef
-from .target import Target
-from .workspace import Realization, SyncReport, Workspace
+from leasehold.drivers.registry import Listed, NotInstalled, Registry
+from leasehold.drivers.secret import Secret, SecretRef
+from leasehold.drivers.target import Target
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
 __all__ = [
     "Absent",

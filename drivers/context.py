@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import Stopped, TimedOut
+from leasehold.drivers.errors import Stopped, TimedOut
 
 
 def _silent(_: str) -> None:

@@ -13,11 +13,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from pydantic import BaseModel
-
-from .capabilities import Capabilities
-from .context import Context
-from .place import (
+from leasehold.drivers.capabilities import Capabilities
+from leasehold.drivers.context import Context
+from leasehold.drivers.place import (
     Absent,
     Found,
     Handle,
@@ -29,8 +27,9 @@ from .place import (
     Tags,
     Unknown,
 )
-from .target import Target
-from .workspace import Realization, SyncReport, Workspace
+from leasehold.drivers.target import Target
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+from pydantic import BaseModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from .workspace import Workspace
+from leasehold.drivers.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import cast
 
-from .driver import Driver
-from .errors import DriverError
+from leasehold.drivers.driver import Driver
+from leasehold.drivers.errors import DriverError
 
 GROUP = "leasehold.drivers"
 _BUILT_IN = {
@@ -82,7 +82,7 @@ class Registry:
                 loaded = cast(metadata.EntryPoint, point).load()
             driver = cast(Driver, loaded() if isinstance(loaded, type) else loaded)
             driver.name, driver.Config, driver.capabilities  # noqa: B018 - a foreign object may lack them
-        except Exception as error:  # noqa: BLE001 - a foreign driver may raise anything while it loads
+        except Exception as error:
             raise NotInstalled(
                 f"driver {name} cannot be loaded: {error.__class__.__name__}: {error}",
                 hint="mend or remove its package",

@@ -5,9 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Annotated, Any
 
+from leasehold.drivers.errors import Refused
 from pydantic import AfterValidator, PlainSerializer
-
-from .errors import Refused
 
 _KINDS = ("env", "file", "cmd")
 

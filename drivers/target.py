@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from .command import Command, Result
+from leasehold.drivers.command import Command, Result
 
 
 class Target(Protocol):

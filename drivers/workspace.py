@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .capabilities import Mode
+from leasehold.drivers.capabilities import Mode
 
 
 @dataclass(frozen=True, slots=True)

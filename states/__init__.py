@@ -1,16 +1,31 @@
 """What may happen to a lease. Pure: no I/O, no clock, no randomness, no logging."""
 
-from .cleanup import CLEANUP_TABLE, CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
-from .code import ErrorCode
-from .facts import Facts
-from .fold import BrokenJournal, fold, step
-from .guards import GUARDS
-from .illegal import IllegalTransition
-from .journal import Entry, Kind, Note
-from .lease import ENDED, HOLDING, LEASE_TABLE, LIVE, LeaseEvent, LeaseState, Transition, transition
-from .plan import REPLAY_TABLE, Answer, Move, Open, PlanRow, plan_row
-from .policy import POLICY_TABLE, Outcome, Policy, PolicyRow, cleanup_event
-from .status import STATUS_TABLE, Status, StatusRow, Stuck, status, stuck
+from leasehold.states.cleanup import (
+    CLEANUP_TABLE,
+    CleanupEvent,
+    CleanupState,
+    CleanupTransition,
+    cleanup_transition,
+)
+from leasehold.states.code import ErrorCode
+from leasehold.states.facts import Facts
+from leasehold.states.fold import BrokenJournal, fold, step
+from leasehold.states.guards import GUARDS
+from leasehold.states.illegal import IllegalTransition
+from leasehold.states.journal import Entry, Kind, Note
+from leasehold.states.lease import (
+    ENDED,
+    HOLDING,
+    LEASE_TABLE,
+    LIVE,
+    LeaseEvent,
+    LeaseState,
+    Transition,
+    transition,
+)
+from leasehold.states.plan import REPLAY_TABLE, Answer, Move, Open, PlanRow, plan_row
+from leasehold.states.policy import POLICY_TABLE, Outcome, Policy, PolicyRow, cleanup_event
+from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, status, stuck
 
 __all__ = [
     "CLEANUP_TABLE",

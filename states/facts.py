@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cleanup import CleanupState
-from .lease import LeaseState
+from leasehold.states.cleanup import CleanupState
+from leasehold.states.lease import LeaseState
 
 
 @dataclass(slots=True)

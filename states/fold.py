@@ -7,12 +7,12 @@ number of the invariant that it breaks (DESIGN section 12).
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .cleanup import CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
-from .code import ErrorCode
-from .facts import Facts
-from .guards import GUARDS
-from .journal import Entry, Kind, Note
-from .lease import LeaseEvent, LeaseState, Transition, transition
+from leasehold.states.cleanup import CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
+from leasehold.states.code import ErrorCode
+from leasehold.states.facts import Facts
+from leasehold.states.guards import GUARDS
+from leasehold.states.journal import Entry, Kind, Note
+from leasehold.states.lease import LeaseEvent, LeaseState, Transition, transition
 
 _LEASE_EVENTS = frozenset(event.value for event in LeaseEvent)
 _CLEANUP_EVENTS = frozenset(event.value for event in CleanupEvent)

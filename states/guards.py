@@ -6,8 +6,8 @@ A guard answers with the reason for its refusal, or with ``None``. The tables na
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from .cleanup import CleanupState
-from .lease import LeaseState
+from leasehold.states.cleanup import CleanupState
+from leasehold.states.lease import LeaseState
 
 
 class Guarded(Protocol):

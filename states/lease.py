@@ -13,7 +13,7 @@ The machine, the diagrams, the reference pages, the model check and the tests al
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .code import ErrorCode
+from leasehold.states.code import ErrorCode
 
 
 class LeaseState(StrEnum):

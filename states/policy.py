@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .cleanup import CleanupEvent
+from leasehold.states.cleanup import CleanupEvent
 
 
 class Policy(StrEnum):

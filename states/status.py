@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .cleanup import CleanupState
-from .code import ErrorCode
-from .facts import Facts
-from .lease import LIVE, LeaseState
+from leasehold.states.cleanup import CleanupState
+from leasehold.states.code import ErrorCode
+from leasehold.states.facts import Facts
+from leasehold.states.lease import LIVE, LeaseState
 
 
 class Status(StrEnum):
