@@ -81,7 +81,9 @@ class Registry:
             else:
                 loaded = cast(metadata.EntryPoint, point).load()
             driver = cast(Driver, loaded() if isinstance(loaded, type) else loaded)
-            driver.name, driver.Config, driver.capabilities  # noqa: B018 - a foreign object may lack them
+            missing = [name for name in ("name", "version", "Config", "acquire") if not hasattr(driver, name)]
+            if missing:
+                raise TypeError(f"it lacks {', '.join(missing)}")
         except Exception as error:
             raise NotInstalled(
                 f"driver {name} cannot be loaded: {error.__class__.__name__}: {error}",

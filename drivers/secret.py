@@ -12,7 +12,7 @@ _KINDS = ("env", "file", "cmd")
 
 
 class SecretRef(str):
-    """``env:NAME``, ``file:PATH`` or ``cmd:COMMAND``. It prints as itself; only ``resolve`` reads the value."""
+    """``env:NAME``, ``file:PATH`` or ``cmd:COMMAND``. Only ``resolve`` reads the value."""
 
     def resolve(self) -> str:
         """The secret's value, without its last newline. Raises ``Refused`` where it cannot be read."""

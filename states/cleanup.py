@@ -7,6 +7,7 @@ from enum import StrEnum
 class CleanupState(StrEnum):
     """What is still owed to the place of a lease."""
 
+    _value_: str
     meaning: str
 
     def __new__(cls, value: str, meaning: str) -> "CleanupState":

@@ -6,6 +6,7 @@ from enum import StrEnum
 class ErrorCode(StrEnum):
     """Why a lease failed, or why the cleanup of its place did. Values are public and never change."""
 
+    _value_: str
     gloss: str
 
     def __new__(cls, value: str, gloss: str) -> "ErrorCode":
@@ -29,7 +30,7 @@ class ErrorCode(StrEnum):
     LEASE_ACQUIRE_FAILED = "lease_acquire_failed", "the driver gave no place"
     WORKSPACE_REALIZATION_FAILED = (
         "workspace_realization_failed",
-        "the workspace is missing or unusable, could not be put in the place, or its provision command failed",
+        "the workspace is missing, unusable or could not be put in the place, or its provision command failed",
     )
     TRANSPORT_RESOLUTION_FAILED = (
         "transport_resolution_failed",

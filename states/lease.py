@@ -23,6 +23,7 @@ class LeaseState(StrEnum):
     crash here means).
     """
 
+    _value_: str
     meaning: str
     moved_by: str
     crash: str

@@ -65,6 +65,7 @@ def status(state: LeaseState, cleanup: CleanupState, error_code: str | None) -> 
 class Stuck(StrEnum):
     """Why nobody will move this lease on without help."""
 
+    _value_: str
     gloss: str
 
     def __new__(cls, value: str, gloss: str) -> "Stuck":
