@@ -9,7 +9,7 @@ from leasehold.states.cleanup import (
 )
 from leasehold.states.code import ErrorCode
 from leasehold.states.facts import Facts
-from leasehold.states.fold import BrokenJournal, fold, step
+from leasehold.states.fold import BrokenJournal, apply, fold, step
 from leasehold.states.guards import GUARDS
 from leasehold.states.illegal import IllegalTransition
 from leasehold.states.journal import Entry, Kind, Note
@@ -60,6 +60,7 @@ __all__ = [
     "StatusRow",
     "Stuck",
     "Transition",
+    "apply",
     "cleanup_event",
     "cleanup_transition",
     "fold",

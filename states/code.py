@@ -30,7 +30,7 @@ class ErrorCode(StrEnum):
     LEASE_ACQUIRE_FAILED = "lease_acquire_failed", "the driver gave no place"
     WORKSPACE_REALIZATION_FAILED = (
         "workspace_realization_failed",
-        "the workspace is missing, unusable or could not be put in the place, or its provision command failed",
+        "the workspace is unusable or could not be put in the place, or its provision command failed",
     )
     TRANSPORT_RESOLUTION_FAILED = (
         "transport_resolution_failed",

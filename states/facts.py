@@ -1,6 +1,7 @@
 """What is known of one lease: the part of its row that its journal alone gives."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from leasehold.states.cleanup import CleanupState
@@ -39,3 +40,12 @@ class Facts:
     keep_until: int | None = None
     next_try_at: int | None = None
     digests: dict[str, str] = field(default_factory=dict[str, str])
+
+    def copy(self) -> "Facts":
+        """Facts of their own with the same values."""
+        other = Facts(*_values(self))
+        other.digests = dict(self.digests)
+        return other
+
+
+_values = attrgetter(*(fact.name for fact in fields(Facts)))

@@ -5,7 +5,6 @@ number of the invariant that it breaks (DESIGN section 12).
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from leasehold.states.cleanup import CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
 from leasehold.states.code import ErrorCode
@@ -56,7 +55,6 @@ def step(facts: Facts, entry: Entry) -> Facts:
         _note(after, entry)
     else:
         raise BrokenJournal(5, entry.seq, f"there is no event {entry.event!r} of kind {entry.kind}")
-    return after
 
 
 def _check_holder(facts: Facts, entry: Entry) -> None:
@@ -73,7 +71,7 @@ def _check_holder(facts: Facts, entry: Entry) -> None:
 
 def _lease_step(after: Facts, entry: Entry) -> None:
     row = transition(LeaseEvent(entry.event))
-    if entry.source != after.state or after.state not in row.sources:
+    if entry.source != after.state.value or after.state not in row.sources:
         raise BrokenJournal(5, entry.seq, f"{entry.event} from {entry.source} at {after.state}")
     _settle_or_claim(after, entry, row)
     match entry.kind:
@@ -127,7 +125,7 @@ def _fail(after: Facts, entry: Entry, row: Transition) -> None:
 
 def _cleanup_step(after: Facts, entry: Entry) -> None:
     row = cleanup_transition(CleanupEvent(entry.event))
-    if entry.source != after.cleanup or after.cleanup not in row.sources:
+    if entry.source != after.cleanup.value or after.cleanup not in row.sources:
         raise BrokenJournal(5, entry.seq, f"{entry.event} from {entry.source} at {after.cleanup}")
     _settle_or_claim(after, entry, row)
     match entry.kind:
@@ -145,7 +143,7 @@ def _cleanup_step(after: Facts, entry: Entry) -> None:
             first = (
                 ErrorCode.LEASE_RELEASE_FAILED if after.cleanup_tries == 0 else ErrorCode.LEASE_CLEANUP_FAILED
             )
-            if entry.error_code != first:
+            if entry.error_code != first.value:
                 raise BrokenJournal(7, entry.seq, f"try {after.cleanup_tries + 1} fails with {first}")
             after.cleanup_tries += 1
             after.cleanup_error_code = entry.error_code
@@ -186,7 +184,7 @@ def _check_guards(after: Facts, entry: Entry, guards: tuple[str, ...]) -> None:
 
 
 def _require_dest(entry: Entry, dest: LeaseState | CleanupState) -> None:
-    if entry.dest != dest:
+    if entry.dest != dest.value:
         raise BrokenJournal(5, entry.seq, f"{entry.event} {entry.kind} leads to {dest}, not to {entry.dest}")
 
 
