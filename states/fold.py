@@ -39,14 +39,19 @@ def fold(entries: Iterable[Entry]) -> Facts:
 
 def step(facts: Facts, entry: Entry) -> Facts:
     """The facts after one more row. Raises ``BrokenJournal``; ``facts`` stay as they are."""
-    if entry.seq != facts.version + 1:
-        raise BrokenJournal(6, entry.seq, f"row {facts.version + 1} is missing")
-    _check_holder(facts, entry)
-    after = replace(
-        facts, version=entry.seq, owner=entry.owner, epoch=entry.epoch, digests=dict(facts.digests)
-    )
-    if facts.version == 0:
+    after = facts.copy()
+    apply(after, entry)
+    return after
+
+
+def apply(after: Facts, entry: Entry) -> None:
+    """Move the facts on by one row, in place. They are worthless where it raises ``BrokenJournal``."""
+    if entry.seq != after.version + 1:
+        raise BrokenJournal(6, entry.seq, f"row {after.version + 1} is missing")
+    _check_holder(after, entry)
+    if after.version == 0:
         after.created_at, after.owners = entry.at, 1
+    after.version, after.owner, after.epoch = entry.seq, entry.owner, entry.epoch
     if entry.event in _LEASE_EVENTS:
         _lease_step(after, entry)
     elif entry.event in _CLEANUP_EVENTS:
