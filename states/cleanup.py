@@ -10,7 +10,7 @@ class CleanupState(StrEnum):
     _value_: str
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> "CleanupState":
+    def __new__(cls, value: str, meaning: str = "") -> "CleanupState":
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

@@ -9,7 +9,7 @@ class ErrorCode(StrEnum):
     _value_: str
     gloss: str
 
-    def __new__(cls, value: str, gloss: str) -> "ErrorCode":
+    def __new__(cls, value: str, gloss: str = "") -> "ErrorCode":
         member = str.__new__(cls, value)
         member._value_ = value
         member.gloss = gloss

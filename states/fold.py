@@ -145,9 +145,7 @@ def _cleanup_step(after: Facts, entry: Entry) -> None:
         case Kind.FAILED if row.failure is not None:
             _require_dest(entry, row.failure)
             after.cleanup = row.failure
-            first = (
-                ErrorCode.LEASE_RELEASE_FAILED if after.cleanup_tries == 0 else ErrorCode.LEASE_CLEANUP_FAILED
-            )
+            first = ErrorCode.LEASE_RELEASE_FAILED if after.cleanup_tries == 0 else ErrorCode.LEASE_CLEANUP_FAILED
             if entry.error_code != first.value:
                 raise BrokenJournal(7, entry.seq, f"try {after.cleanup_tries + 1} fails with {first}")
             after.cleanup_tries += 1

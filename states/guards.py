@@ -49,6 +49,5 @@ def one_owner_all_its_life(lease: Guarded) -> str | None:
 
 
 GUARDS: dict[str, Guard] = {
-    guard.__name__: guard
-    for guard in (no_step_open, lease_is_live, lease_has_ended, no_handle, one_owner_all_its_life)
+    guard.__name__: guard for guard in (no_step_open, lease_is_live, lease_has_ended, no_handle, one_owner_all_its_life)
 }

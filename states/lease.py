@@ -28,7 +28,7 @@ class LeaseState(StrEnum):
     moved_by: str
     crash: str
 
-    def __new__(cls, value: str, meaning: str, moved_by: str, crash: str) -> "LeaseState":
+    def __new__(cls, value: str, meaning: str = "", moved_by: str = "", crash: str = "") -> "LeaseState":
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

@@ -44,9 +44,7 @@ _TAKEN_WHY = "An older owner may still have a verb under way there: the place is
 
 POLICY_TABLE: tuple[PolicyRow, ...] = (
     PolicyRow(Policy.EPHEMERAL, Outcome.SUCCESS, CleanupEvent.CLEAN, "A place for one run."),
-    PolicyRow(
-        Policy.EPHEMERAL, Outcome.FAILURE, CleanupEvent.CLEAN, "A place for one run, also a failed one."
-    ),
+    PolicyRow(Policy.EPHEMERAL, Outcome.FAILURE, CleanupEvent.CLEAN, "A place for one run, also a failed one."),
     PolicyRow(Policy.EPHEMERAL, Outcome.SYNC_FAILED, CleanupEvent.KEEP, _SYNC_WHY),
     PolicyRow(Policy.EPHEMERAL, Outcome.SUCCESS_TAKEN_OVER, CleanupEvent.CLEAN, "A place for one run."),
     PolicyRow(Policy.RETAIN_ON_FAILURE, Outcome.SUCCESS, CleanupEvent.CLEAN, "Nothing to look at."),
@@ -57,9 +55,7 @@ POLICY_TABLE: tuple[PolicyRow, ...] = (
         "A person wants to see what happened there.",
     ),
     PolicyRow(Policy.RETAIN_ON_FAILURE, Outcome.SYNC_FAILED, CleanupEvent.KEEP, _SYNC_WHY),
-    PolicyRow(
-        Policy.RETAIN_ON_FAILURE, Outcome.SUCCESS_TAKEN_OVER, CleanupEvent.CLEAN, "Nothing to look at."
-    ),
+    PolicyRow(Policy.RETAIN_ON_FAILURE, Outcome.SUCCESS_TAKEN_OVER, CleanupEvent.CLEAN, "Nothing to look at."),
     PolicyRow(Policy.REUSE_BY_ENVIRONMENT, Outcome.SUCCESS, CleanupEvent.PARK, "The next run starts warm."),
     PolicyRow(
         Policy.REUSE_BY_ENVIRONMENT,
@@ -69,9 +65,7 @@ POLICY_TABLE: tuple[PolicyRow, ...] = (
     ),
     PolicyRow(Policy.REUSE_BY_ENVIRONMENT, Outcome.SYNC_FAILED, CleanupEvent.KEEP, _SYNC_WHY),
     PolicyRow(Policy.REUSE_BY_ENVIRONMENT, Outcome.SUCCESS_TAKEN_OVER, CleanupEvent.CLEAN, _TAKEN_WHY),
-    PolicyRow(
-        Policy.REUSE_BY_EXECUTION_WORKSPACE, Outcome.SUCCESS, CleanupEvent.PARK, "The next run starts warm."
-    ),
+    PolicyRow(Policy.REUSE_BY_EXECUTION_WORKSPACE, Outcome.SUCCESS, CleanupEvent.PARK, "The next run starts warm."),
     PolicyRow(
         Policy.REUSE_BY_EXECUTION_WORKSPACE,
         Outcome.FAILURE,
@@ -79,9 +73,7 @@ POLICY_TABLE: tuple[PolicyRow, ...] = (
         "A failed run's place is not trusted.",
     ),
     PolicyRow(Policy.REUSE_BY_EXECUTION_WORKSPACE, Outcome.SYNC_FAILED, CleanupEvent.KEEP, _SYNC_WHY),
-    PolicyRow(
-        Policy.REUSE_BY_EXECUTION_WORKSPACE, Outcome.SUCCESS_TAKEN_OVER, CleanupEvent.CLEAN, _TAKEN_WHY
-    ),
+    PolicyRow(Policy.REUSE_BY_EXECUTION_WORKSPACE, Outcome.SUCCESS_TAKEN_OVER, CleanupEvent.CLEAN, _TAKEN_WHY),
 )
 
 

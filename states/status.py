@@ -33,9 +33,7 @@ class StatusRow:
 
 STATUS_TABLE: tuple[StatusRow, ...] = (
     StatusRow(Status.ACTIVE, "The lease has not ended.", states=LIVE),
-    StatusRow(
-        Status.RETAINED, "It ended, and its place is kept for a person.", cleanups=(CleanupState.RETAINED,)
-    ),
+    StatusRow(Status.RETAINED, "It ended, and its place is kept for a person.", cleanups=(CleanupState.RETAINED,)),
     StatusRow(
         Status.PENDING_CLEANUP,
         "It ended, and its place is still owed.",
@@ -68,7 +66,7 @@ class Stuck(StrEnum):
     _value_: str
     gloss: str
 
-    def __new__(cls, value: str, gloss: str) -> "Stuck":
+    def __new__(cls, value: str, gloss: str = "") -> "Stuck":
         member = str.__new__(cls, value)
         member._value_ = value
         member.gloss = gloss

@@ -1,0 +1,155 @@
+"""Commits: a lease's rows, collected in its draft and written by the store's writer."""
+
+from operator import attrgetter
+from typing import Any
+
+from leasehold.orchestrator.draft import Draft
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.owner import Owner
+from leasehold.orchestrator.store import columns
+from leasehold.orchestrator.store.encoding import decode, encode
+from leasehold.orchestrator.store.errors import StaleWrite
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.store.write import Write
+from leasehold.states import Entry, Kind, LeaseEvent, Note
+from sqlalchemy import Connection, select
+
+_facts = attrgetter(*columns.FACTS)
+
+
+class Commits:
+    """Writes what happens to leases, under this process's owner."""
+
+    def __init__(self, store: Store, owner: Owner) -> None:
+        self.store = store
+        self.owner = owner
+
+    def draft(self, lease: Lease) -> Draft:
+        """The lease's draft, begun where there is none."""
+        if lease.draft is None:
+            lease.draft = Draft(lease.id, lease.facts)
+        return lease.draft
+
+    def add(self, lease: Lease, draft: Draft, event: str, kind: Kind, *, at: int | None = None, **row: Any) -> None:
+        """One more row of the draft, by this owner, by default now. Raises ``IllegalTransition``."""
+        at = at or self.store.clock.now()
+        draft.add(event, kind, at=at, owner=self.owner.id, epoch=lease.facts.epoch, **row)
+
+    def abandon(self, lease: Lease) -> None:
+        """Draft that the open step, if there is one, is abandoned; the state stays."""
+        draft = self.draft(lease)
+        event = draft.facts.pending_event
+        if event is not None:
+            self.add(lease, draft, event, Kind.ABANDONED, attempt=draft.facts.pending_attempt)
+
+    async def flush(self, lease: Lease) -> None:
+        """Commit the rows that wait."""
+        draft = lease.draft
+        if draft is not None and draft.entries:
+            await self.commit(lease, draft)
+
+    async def commit(self, lease: Lease, draft: Draft, *, holds: tuple[str, ...] = (), draws: bool = False) -> None:
+        """Commit a draft. Until the answer is there, the lease is as it was.
+
+        Raises ``LeaseLost`` where the lease has moved on, and what the writer refuses.
+        """
+        before, facts = lease.facts, draft.facts
+        new = before.version == 0
+        papers = {**lease.papers, **draft.papers}
+        terms = lease.terms
+        write = Write(
+            lease_id=lease.id,
+            version=None if new else before.version,
+            epoch=None if new else before.epoch,
+            changing=[*_facts(facts), *(papers.get(name) for name in columns.PAPERS)],
+            entries=draft.entries,
+            terms=terms.columns(facts.created_at or 0) if new else None,
+            draws=new or draws,
+            holds=holds,
+            frees=before.cleanup.open and not facts.cleanup.open,
+            activity=draft.activity,
+        )
+        if new and facts.state.live:
+            write.environment = (terms.environment_id or "", lease.environment_version)
+        try:
+            facts.epoch = await self.store.writer.write(write)
+        except StaleWrite:
+            raise lease.lose("another process moved it on") from None
+        lease.facts, lease.papers, lease.draft = facts, papers, None
+        if facts.owner == self.owner.id and (facts.state.live or facts.pending_event is not None):
+            self.owner.leases[lease.id] = lease
+        else:
+            self.owner.leases.pop(lease.id, None)
+
+    async def note(self, lease: Lease, note: Note, **details: Any) -> None:
+        """Write a note, and what it changes: the expiry, or that nobody owns the lease."""
+        draft = self.draft(lease).copy()
+        self.add(lease, draft, note.value, Kind.NOTE, details=details)
+        if note is Note.DETACH:
+            draft.facts.owner = None
+        await self.commit(lease, draft)
+
+    async def take(self, lease: Lease, note: Note, **details: Any) -> None:
+        """Become the lease's owner under the next epoch. Raises ``LeaseLost`` where another did first."""
+        owner = await self.owner.ensure()
+        draft = Draft(lease.id, lease.facts)
+        draft.add(
+            note.value,
+            Kind.NOTE,
+            at=self.store.clock.now(),
+            owner=owner,
+            epoch=lease.facts.epoch + 1,
+            details={"from": lease.facts.owner, **details},
+        )
+        await self.commit(lease, draft, draws=True)
+
+    def log(self, lease: Lease, draft: Draft) -> None:
+        """Have the draft's commit write the original's activity, with its details."""
+        terms, facts, request = lease.terms, draft.facts, lease.terms.request
+        action = "environment.lease_acquired"
+        details: dict[str, Any] = {
+            "environment_id": terms.environment_id,
+            "driver": terms.driver,
+            "lease_policy": terms.policy.value,
+            "provider": terms.provider,
+            "execution_workspace_id": None,
+            "issue_id": request.issue_id,
+        }
+        if not facts.state.live:
+            action = "environment.lease_released"
+            details["status"] = facts.state.value
+            details["cleanup_status"] = facts.cleanup.value
+            details["failure_reason"] = facts.error_message
+        at = self.store.clock.now()
+        draft.activity = (lease.id, action, at, request.company_id, request.run_id, request.agent_id, encode(details))
+
+    async def journal(self, lease_id: str) -> list[Entry]:
+        """A lease's journal, oldest row first."""
+        table = self.store.schema.journal
+
+        def query(connection: Connection) -> list[Entry]:
+            rows = connection.execute(select(table).where(table.c.lease_id == lease_id).order_by(table.c.seq))
+            return [entry_of(row) for row in rows]
+
+        return await self.store.read(query)
+
+
+def entry_of(row: Any) -> Entry:
+    """A journal row as the states know it."""
+    return Entry(
+        seq=row.seq,
+        at=row.at,
+        event=row.event,
+        kind=Kind(row.kind),
+        source=row.source,
+        dest=row.dest,
+        attempt=row.attempt,
+        owner=row.owner,
+        epoch=row.epoch,
+        error_code=row.error_code,
+        duration_ms=row.duration_ms,
+        details=decode(row.details),
+    )
+
+
+LEASE_EVENTS = frozenset(event.value for event in LeaseEvent)

@@ -1,0 +1,223 @@
+"""The engine: fires the machines' events for leases.
+
+The callbacks of a row run in this order: ``claim`` commits the intent, the step invokes the driver,
+and ``record`` notes the outcome in the lease's draft. A draft is committed with the next claim, or at
+the end of the operation, so an outcome and the next step's intent are one commit.
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+from leasehold.drivers import DriverError
+from leasehold.orchestrator import error_table
+from leasehold.orchestrator.commits import LEASE_EVENTS, Commits
+from leasehold.orchestrator.errors import LeaseLost
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.machine import TableMachine
+from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.step import Failure, Interrupted, News, Step, StepFailed
+from leasehold.orchestrator.steps import Steps
+from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
+from leasehold.orchestrator.store.ids import new_id
+from leasehold.orchestrator.terms import terms_digest
+from leasehold.states import (
+    CLEANUP_TABLE,
+    LEASE_TABLE,
+    CleanupEvent,
+    CleanupState,
+    IllegalTransition,
+    Kind,
+    LeaseEvent,
+    LeaseState,
+    transition,
+)
+from transitions.core import EventData
+
+_CLEANUP_EVENTS = frozenset(event.value for event in CleanupEvent)
+
+
+class Engine:
+    """The two machines, and the callbacks around each step."""
+
+    def __init__(self, commits: Commits, steps: Steps, redaction: Redaction) -> None:
+        self._commits = commits
+        self._steps = steps
+        self._redaction = redaction
+        work = {
+            "resolve": steps.resolve,
+            "acquire": steps.acquire,
+            "realize": steps.realize,
+            "provision": steps.provision,
+            "target": steps.resolve_target,
+            "sync_back": steps.sync_back,
+            "clean": steps.clean,
+            "keep": steps.keep,
+            "park": steps.park,
+        }
+        callbacks: dict[str, Any] = {name: partial(_timed, step) for name, step in work.items()}
+        callbacks |= {"claim": self._claim, "record": self._record}
+        self._leases = TableMachine(LEASE_TABLE, LeaseState, "machine_state", callbacks)
+        self._cleanups = TableMachine(CLEANUP_TABLE, CleanupState, "machine_cleanup", callbacks)
+
+    async def fire(self, lease: Lease, event: LeaseEvent | CleanupEvent, step: Step | None = None) -> None:
+        """Fire one event. Raises ``IllegalTransition``, and what its callbacks raise."""
+        machine = self._leases if isinstance(event, LeaseEvent) else self._cleanups
+        await machine.events[event.value].trigger(lease, step or Step(event.value))
+
+    async def attempt(self, lease: Lease, event: LeaseEvent) -> None:
+        """Fire a step of a live lease; what its driver raises becomes ``StepFailed``."""
+        step = Step(event.value)
+        if event is LeaseEvent.PROVISION:
+            why = self._steps.passed_over(lease)
+            if why is not None:
+                step.details["passed_over"] = why
+        try:
+            await self.fire(lease, event, step)
+        except (Interrupted, StoreError, IllegalTransition, LeaseLost, HoldConflict, EnvironmentChanged):
+            raise
+        except Exception as error:  # the error table has a code for whatever a driver raises
+            raise self.failed(lease, event, error) from error
+
+    def failed(self, lease: Lease, event: LeaseEvent, error: Exception) -> StepFailed:
+        """An error of a step, under its one code and in the original's words."""
+        cause = self._redaction.clean(str(error) or error.__class__.__name__)
+        if not isinstance(error, DriverError):
+            cause = f"{error.__class__.__name__}: {cause}"
+        code = error_table.code(event, error)
+        hint = error.hint if isinstance(error, DriverError) else ""
+        return StepFailed(Failure(code, _message(lease, event, cause), event.value, event), hint)
+
+    def tell(self, lease: Lease, event: str, kind: str, text: str = "", ms: int | None = None) -> None:
+        """Tell who watches."""
+        if lease.listener is not None:
+            lease.listener(News(lease.id, event, kind, text, None if ms is None else ms / 1000))
+
+    # --- the callbacks around a step
+
+    async def _claim(self, data: EventData) -> None:
+        """Commit that the step begins now, together with the outcomes before it."""
+        lease, step = _of(data)
+        if "passed_over" in step.details:
+            return
+        forward = step.event in LEASE_EVENTS
+        if forward and lease.interruption is not None:
+            raise Interrupted
+        commits = self._commits
+        commits.owner.check(lease)
+        step.attempt = new_id(8)
+        deadline = commits.store.clock.now() + int((self._steps.seconds(step.event, lease) + 10) * 1e6)
+        details: dict[str, Any] = {"deadline": deadline}
+        acquiring = step.event == LeaseEvent.ACQUIRE.value
+        if acquiring:
+            details["key"] = f"{commits.store.ledger}-{lease.id}-1"
+        draft = commits.draft(lease).copy()
+        commits.add(lease, draft, step.event, Kind.BEGUN, attempt=step.attempt, details=details)
+        if acquiring:
+            commits.add(lease, draft, CleanupEvent.OWE.value, Kind.DONE, dest=CleanupState.PENDING.value)
+        await commits.commit(lease, draft, holds=lease.subjects if acquiring else ())
+        self.tell(lease, step.event, "begun")
+        if forward and lease.interruption is not None:
+            raise Interrupted
+
+    async def _record(self, data: EventData) -> None:
+        """Note the outcome; it is committed with what follows."""
+        lease, step = _of(data)
+        commits = self._commits
+        draft = commits.draft(lease)
+        event = step.event
+        if step.failure is not None:
+            self._record_failure(lease, step.failure)
+            return
+        now = commits.store.clock.now()
+        if event == LeaseEvent.RESOLVE.value:
+            step.details["expires_at"] = now + int((lease.terms.request.ttl or 0) * 1e6)
+            step.details["digests"] = _digests(lease, now)
+        fired: Any = data.transition
+        draft.papers.update(step.papers)
+        commits.add(
+            lease,
+            draft,
+            event,
+            Kind.DONE,
+            at=now,
+            dest=fired.dest,
+            attempt=step.attempt,
+            duration_ms=step.duration_ms,
+            details=step.details,
+        )
+        if event == LeaseEvent.ACQUIRE.value or event in _CLEANUP_EVENTS:
+            commits.log(lease, draft)
+        self.tell(lease, event, "done", _told(step), step.duration_ms)
+
+    def _record_failure(self, lease: Lease, failure: Failure) -> None:
+        commits = self._commits
+        draft = commits.draft(lease)
+        now = commits.store.clock.now()
+        details: dict[str, Any] = {"stage": failure.stage, "message": failure.message}
+        event, kind, attempt = LeaseEvent.FAIL, Kind.DONE, None
+        if failure.event is not None:
+            event, kind, attempt = failure.event, Kind.FAILED, draft.facts.pending_attempt
+            if attempt is None and transition(event).intent:
+                # refused before its claim held: the journal says that it was begun, and failed
+                attempt = new_id(8)
+                commits.add(lease, draft, event.value, Kind.BEGUN, attempt=attempt, details={"deadline": now})
+            if event is LeaseEvent.RESOLVE:
+                details["expires_at"] = now
+                details["digests"] = _digests(lease, now)
+        commits.add(
+            lease,
+            draft,
+            event.value,
+            kind,
+            at=now,
+            dest=LeaseState.FAILED.value,
+            attempt=attempt,
+            error_code=failure.code.value,
+            details=details,
+        )
+        self.tell(lease, event.value, "failed", failure.message)
+
+
+def _digests(lease: Lease, created_at: int) -> dict[str, str]:
+    return {"terms": terms_digest(lease.terms.columns(created_at))}
+
+
+async def _timed(work: Any, data: EventData) -> None:
+    lease, step = _of(data)
+    began = time.monotonic()
+    try:
+        await work(lease, step)
+    finally:
+        step.duration_ms = round((time.monotonic() - began) * 1000)
+
+
+def _of(data: EventData) -> tuple[Lease, Step]:
+    lease: Any = data.model
+    arguments: Any = data.args
+    step: Step = arguments[0]
+    return lease, step
+
+
+def _told(step: Step) -> str:
+    details = step.details
+    return str(details.get("summary") or details.get("open_with") or details.get("passed_over") or "")
+
+
+def _message(lease: Lease, event: LeaseEvent, cause: str) -> str:
+    """A failure in the original's words."""
+    terms = lease.terms
+    where = f'environment "{terms.environment_name}" ({terms.driver})'
+    match event:
+        case LeaseEvent.ACQUIRE:
+            return f"Failed to acquire lease for {where}: {cause}"
+        case LeaseEvent.REALIZE:
+            return f"Failed to realize workspace for {where}: {cause}"
+        case LeaseEvent.PROVISION:
+            return f"Failed to provision workspace for {where}: {cause}"
+        case LeaseEvent.TARGET:
+            return f'Failed to resolve execution target for "{terms.environment_name}": {cause}'
+        case LeaseEvent.SYNC_BACK:
+            return f"Failed to sync back from {where}: {cause}"
+        case _:
+            return cause

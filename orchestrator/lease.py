@@ -1,0 +1,261 @@
+"""A lease in a caller's hands."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leasehold.drivers import Command, Driver, Result, Streams, Target
+from leasehold.orchestrator.draft import Draft
+from leasehold.orchestrator.duration import seconds
+from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
+from leasehold.orchestrator.step import Failure, Listener
+from leasehold.orchestrator.terms import Terms
+from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState, Status, status
+
+if TYPE_CHECKING:
+    from leasehold.orchestrator.life import Life
+
+
+class Lease:
+    """One run's hold on one environment.
+
+    Made by ``Orchestrator.lease``, ``acquire`` and ``attach``. Its facts are those that were
+    committed last; what a step has done since is not seen here before it is durable.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "commands",
+        "config",
+        "draft",
+        "driver",
+        "environment_version",
+        "facts",
+        "interruption",
+        "life",
+        "listener",
+        "lock",
+        "lost",
+        "papers",
+        "stop",
+        "subjects",
+        "target",
+        "terms",
+        "tree",
+    )
+
+    def __init__(self, life: "Life", terms: Terms, facts: Facts, listener: Listener | None = None) -> None:
+        self.life = life
+        self.terms = terms
+        self.facts = facts
+        self.listener = listener
+        self.papers: dict[str, str | None] = {}
+        self.draft: Draft | None = None
+        self.lock = asyncio.Lock()
+        self.driver: Driver | None = None
+        self.config: Any = None
+        self.target: Target | None = None
+        self.tree: Path | None = None
+        self.subjects: tuple[str, ...] = ()
+        self.environment_version = 0
+        self.commands: set[asyncio.Task[Result]] | None = None
+        self.stop: asyncio.Event | None = None
+        self.interruption: Failure | None = None
+        self.lost: str | None = None
+
+    # --- what it is
+
+    @property
+    def id(self) -> str:
+        """Its id: lower case letters and digits, sortable by time."""
+        return self.terms.id
+
+    @property
+    def state(self) -> LeaseState:
+        """Where it stands, durably."""
+        return self.facts.state
+
+    @property
+    def cleanup(self) -> CleanupState:
+        """What is still owed to its place."""
+        return self.facts.cleanup
+
+    @property
+    def status(self) -> Status:
+        """The operator's word for it."""
+        return status(self.facts.state, self.facts.cleanup, self.facts.error_code)
+
+    @property
+    def error_code(self) -> str | None:
+        """The code of its first error."""
+        return self.facts.error_code
+
+    @property
+    def cleanup_error_code(self) -> str | None:
+        """The code of the last failing try to end its place."""
+        return self.facts.cleanup_error_code
+
+    @property
+    def realization(self) -> dict[str, Any] | None:
+        """The realization record, version 1 of the original's."""
+        return _json(self.papers.get("realization"))
+
+    @property
+    def execution_target(self) -> dict[str, Any] | None:
+        """The original's execution target."""
+        return _json(self.papers.get("target"))
+
+    @property
+    def cwd(self) -> str | None:
+        """Where its commands run, once it is realized."""
+        record = self.realization
+        return None if record is None else record["cwd"]
+
+    # --- what can be done with it
+
+    async def exec(
+        self,
+        *argv: str,
+        shell: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        stdin: bytes | None = None,
+        timeout: float | str | None = None,
+        limit: int = 8 * 1024 * 1024,
+        on_output: Callable[[str, bytes], Awaitable[None] | None] | None = None,
+        streams: Streams | None = None,
+        terminal: bool = False,
+    ) -> Result:
+        """Run a command in the place, to its end.
+
+        A failing command is a result. ``shell`` runs the one string given as shell text; ``timeout``
+        is in seconds or as ``5m``; the other arguments are those of ``drivers.Command``.
+
+        Raises:
+            LeaseLost: the lease is another's now, or was ended from elsewhere.
+            EnvironmentRunError: the lease expired meanwhile.
+            DriverError: the place failed.
+        """
+        command = Command(
+            argv=argv,
+            shell=shell,
+            env=dict(env or {}),
+            cwd=cwd,
+            stdin=stdin,
+            timeout=None if timeout is None else seconds(timeout),
+            limit=limit,
+            on_output=on_output,
+            streams=streams,
+            terminal=terminal,
+        )
+        target = self._usable()
+        task = asyncio.ensure_future(target.execute(command))
+        self.commands = self.commands or set()
+        self.commands.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            self._raise_if_ended()
+            raise
+        finally:
+            self.commands.discard(task)
+
+    async def put(self, source: str | os.PathLike[str], path: str) -> None:
+        """Copy a local file or folder into the place."""
+        await self._usable().put(Path(source), path)
+
+    async def get(self, path: str, dest: str | os.PathLike[str]) -> None:
+        """Copy a file or folder of the place to a local path."""
+        await self._usable().get(path, Path(dest))
+
+    async def read(self, path: str, limit: int | None = None) -> bytes:
+        """A file's bytes, at most ``limit``."""
+        return await self._usable().read(path, limit)
+
+    async def write(self, path: str, data: bytes) -> None:
+        """Write a file of the place whole."""
+        await self._usable().write(path, data)
+
+    async def release(self) -> None:
+        """End it as wanted: bring changes back where that was asked for, then clean up or keep.
+
+        A cleanup that fails is recorded on the lease and tried again later; it raises nothing.
+        Raises ``EnvironmentRunError`` (``workspace_sync_failed``) and ``LeaseLost``.
+        """
+        await self.life.release(self)
+
+    async def fail(self, reason: str, *, code: ErrorCode = ErrorCode.RUN_FAILED) -> None:
+        """End it as failed, for a reason that stands on it for good; then clean up or keep."""
+        await self.life.fail(self, Failure(code, reason, "run"))
+
+    async def extend(self, ttl: float | str) -> None:
+        """Let it live for ``ttl`` from now."""
+        await self.life.extend(self, seconds(ttl))
+
+    async def detach(self) -> None:
+        """Let go of it at ``targeted``: it lives on without an owner until it expires or is attached."""
+        await self.life.detach(self)
+
+    async def journal(self) -> list[Entry]:
+        """Its journal, oldest row first."""
+        return await self.life.journal(self.id)
+
+    # --- for the engine
+
+    @property
+    def ahead(self) -> Facts:
+        """The facts with the rows that are not committed yet."""
+        return self.facts if self.draft is None else self.draft.facts
+
+    @property
+    def machine_state(self) -> str:
+        """Where the machine sees it."""
+        return self.ahead.state.value
+
+    @property
+    def machine_cleanup(self) -> str:
+        """Where the cleanup machine sees it."""
+        return self.ahead.cleanup.value
+
+    def interrupt(self, failure: Failure) -> None:
+        """Have the step or command under way end, for this reason. The first reason counts."""
+        if self.interruption is None:
+            self.interruption = failure
+        if self.stop is not None:
+            self.stop.set()
+        for task in tuple(self.commands or ()):
+            task.cancel()
+
+    def lose(self, why: str) -> LeaseLost:
+        """Mark it as no longer ours, end what we run there, and give the error to raise."""
+        self.lost = self.lost or why
+        self.interrupt(Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+        return LeaseLost(self.id, self.lost)
+
+    def _usable(self) -> Target:
+        self._raise_if_ended()
+        self.life.check(self)
+        if self.target is None or self.facts.state is not LeaseState.TARGETED:
+            raise LeaseLost(self.id, f"it is {self.facts.state}")
+        return self.target
+
+    def _raise_if_ended(self) -> None:
+        if self.lost is not None:
+            raise LeaseLost(self.id, self.lost)
+        if self.interruption is not None:
+            failure = self.interruption
+            raise EnvironmentRunError(
+                failure.code,
+                failure.message,
+                environment_id=self.terms.environment_id,
+                driver=self.terms.driver,
+                provider=self.terms.provider,
+                lease_id=self.id,
+            )
+
+
+def _json(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else json.loads(text)

@@ -1,0 +1,170 @@
+"""Reading leases: rows as they stand, made into leases, records and listings."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leasehold.drivers import Mode
+from leasehold.orchestrator.errors import NoSuch
+from leasehold.orchestrator.request import Request
+from leasehold.orchestrator.store import columns
+from leasehold.orchestrator.store.encoding import decode
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.terms import Terms
+from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
+from sqlalchemy import Connection, and_, func, or_, select
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A lease as its row stands: terms, facts and papers, and what the store knows of its owner.
+
+    ``alive_until`` is when its owner's claim ends, where that owner is known; ``alive`` whether that
+    is still to come.
+    """
+
+    terms: Terms
+    facts: Facts
+    papers: dict[str, str | None]
+    end_requested: dict[str, Any] | None
+    alive: bool
+    alive_until: int | None
+    now: int
+    owner_host: str | None = None
+    owner_pid: int | None = None
+
+    @property
+    def status(self) -> Status:
+        """The operator's word for it."""
+        return status(self.facts.state, self.facts.cleanup, self.facts.error_code)
+
+    @property
+    def stuck(self) -> Stuck | None:
+        """Why it is stuck; none where it is not."""
+        return stuck(self.facts, self.now, owner_alive=self.alive)
+
+
+class Ledger:
+    """Finds leases of one store. Each call names the company; what is not its own does not exist."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, company_id: str | None, prefix: str) -> Row:
+        """The lease of that id, or of that unique beginning of one. Raises ``NoSuch``."""
+        lease = self._store.schema.lease
+
+        def query(connection: Connection) -> list[Row]:
+            condition = [lease.c.id >= prefix, lease.c.id < prefix + "\x7f"]
+            if company_id is not None:
+                condition.append(lease.c.company_id == company_id)
+            return self._rows(connection, and_(*condition), limit=2)
+
+        rows = await self._store.read(query) if prefix else []
+        if not rows:
+            raise NoSuch(f"there is no lease {prefix}", hint="leasehold ls shows what there is")
+        if len(rows) > 1 and rows[0].terms.id != prefix:
+            raise NoSuch(f"more than one lease begins with {prefix}", hint="give more of its id")
+        return rows[0]
+
+    async def listing(
+        self,
+        company_id: str,
+        *,
+        state: LeaseState | None = None,
+        status: Status | None = None,
+        environment: str | None = None,
+        run_id: str | None = None,
+        stuck: bool = False,
+        limit: int = 200,
+    ) -> Sequence[Row]:
+        """Leases, newest first, that fit all that is given."""
+        lease = self._store.schema.lease
+        condition = [lease.c.company_id == company_id]
+        if state is not None:
+            condition.append(lease.c.state == state.value)
+            condition.append(lease.c.ended_at.is_(None) if state.live else lease.c.ended_at.is_not(None))
+        if run_id is not None:
+            condition.append(lease.c.run_id == run_id)
+        if environment is not None:
+            condition.append(or_(lease.c.environment_id == environment, lease.c.environment_name == environment))
+        if stuck or status is Status.PENDING_CLEANUP:
+            open_ = [CleanupState.PENDING.value, CleanupState.FAILED.value]
+            due = and_(lease.c.ended_at.is_not(None), lease.c.cleanup.in_(open_))
+            condition.append(or_(lease.c.ended_at.is_(None), due) if stuck else due)
+        if status is Status.ACTIVE:
+            condition.append(lease.c.ended_at.is_(None))
+        rows = await self._store.read(
+            lambda connection: self._rows(connection, and_(*condition), limit=None if stuck or status else limit)
+        )
+        fitting = [
+            row for row in rows if (status is None or row.status is status) and (not stuck or row.stuck is not None)
+        ]
+        return fitting[:limit]
+
+    async def of_run(self, company_id: str, run_id: str) -> Sequence[Row]:
+        """All leases of a run, newest first."""
+        return await self.listing(company_id, run_id=run_id)
+
+    async def count(self, company_id: str) -> int:
+        """How many leases the company has, ended ones included."""
+        lease = self._store.schema.lease
+        query = select(func.count()).select_from(lease).where(lease.c.company_id == company_id)
+        return await self._store.read(lambda connection: connection.scalar(query) or 0)
+
+    def _rows(self, connection: Connection, condition: Any, *, limit: int | None) -> list[Row]:
+        lease, owner = self._store.schema.lease, self._store.schema.owner
+        query = (
+            select(lease, owner.c.alive_until, owner.c.boot, owner.c.host, owner.c.pid)
+            .select_from(lease.outerjoin(owner, lease.c.owner == owner.c.id))
+            .where(condition)
+            .order_by(lease.c.id.desc())
+            .limit(limit)
+        )
+        now = self._store.clock.now()
+        return [self._row(row._mapping, now) for row in connection.execute(query)]
+
+    def _row(self, row: Any, now: int) -> Row:
+        alive_until = row["alive_until"]
+        if row["boot"] is not None and row["boot"] != self._store.boot:
+            alive_until = 0  # an owner of an earlier boot is gone, whatever its claim said
+        return Row(
+            terms=terms_of(row),
+            facts=facts_of(row),
+            papers={name: row[name] for name in columns.PAPERS},
+            end_requested=decode(row["end_requested"]),
+            alive=alive_until is not None and alive_until >= now,
+            alive_until=alive_until,
+            now=now,
+            owner_host=row["host"],
+            owner_pid=row["pid"],
+        )
+
+
+def terms_of(row: Any) -> Terms:
+    """The terms of a lease's row."""
+    return Terms(
+        id=row["id"],
+        request=Request.restored(row, decode(row["request"])),
+        policy=Policy(row["policy"]),
+        environment_id=row["environment_id"],
+        environment_name=row["environment_name"],
+        driver=row["driver"],
+        provider=row["provider"],
+        mode=Mode(row["mode"]) if row["mode"] else None,
+        config=row["config"],
+    )
+
+
+def facts_of(row: Any) -> Facts:
+    """The facts of a lease's row. Digests are not in it."""
+    facts = Facts(**{name: row[name] for name in columns.FACTS}, created_at=row["created_at"])
+    facts.state, facts.cleanup = LeaseState(facts.state), CleanupState(facts.cleanup)
+    facts.handle = decode(row["handle"])
+    return facts
+
+
+def new_run_id() -> str:
+    """A run's id, for who has none of its own."""
+    return f"run-{secrets.token_hex(6)}"

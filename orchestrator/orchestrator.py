@@ -1,0 +1,381 @@
+"""The library's front door."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from leasehold.drivers import Driver, Mode, Registry
+from leasehold.orchestrator.adapters import Adapter, Adapters
+from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.duration import seconds
+from leasehold.orchestrator.engine import Engine
+from leasehold.orchestrator.environments import Environments
+from leasehold.orchestrator.error_table import Held
+from leasehold.orchestrator.errors import LeaseLost, StillHeld, WrongUsage
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.ledger import Ledger, Row, new_run_id
+from leasehold.orchestrator.life import Life
+from leasehold.orchestrator.owner import Owner
+from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
+from leasehold.orchestrator.settings import Settings
+from leasehold.orchestrator.step import Failure, Listener, StepFailed
+from leasehold.orchestrator.steps import Steps
+from leasehold.orchestrator.store.encoding import encode
+from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
+from leasehold.orchestrator.store.ids import sortable_id
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.terms import Terms
+from leasehold.states import ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
+from sqlalchemy import Connection, update
+
+_TRIES = 5
+
+
+class Orchestrator:
+    """Leases environments of one store. Made by ``Orchestrator.open``; serves one event loop."""
+
+    def __init__(self, store: Store, registry: Registry, adapters: Adapters, settings: Settings) -> None:
+        self.store = store
+        self.settings = settings
+        self.registry = registry
+        self.adapters = adapters
+        self.environments = Environments(store)
+        self.ledger = Ledger(store)
+        self.redaction = Redaction()
+        self._owner = Owner(store, settings.claim_seconds, asked=self._asked, expired=self._expired)
+        self._commits = Commits(store, self._owner)
+        steps = Steps(store, self.environments, registry, adapters, settings, self.redaction)
+        self._life = Life(Engine(self._commits, steps, self.redaction), self._commits, steps, self.redaction)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        store_url: str | None = None,
+        *,
+        drivers: Iterable[Driver] | None = None,
+        adapters: Iterable[Adapter] = (),
+        settings: Settings | None = None,
+    ) -> "AsyncIterator[Orchestrator]":
+        """Open the store, creating or migrating it, and become ready to lease.
+
+        ``store_url`` is a SQLAlchemy URL (none: the settings'); ``drivers`` are given beside the
+        installed ones. Raises ``StoreError``.
+        """
+        settings = settings or Settings()
+        store = await Store.open(store_url or settings.store_url(), patience=settings.store_patience_seconds)
+        orchestrator = cls(store, Registry(drivers or ()), Adapters(adapters), settings)
+        try:
+            yield orchestrator
+        finally:
+            await orchestrator._owner.close()
+            await store.close()
+
+    # --- leases
+
+    @asynccontextmanager
+    async def lease(self, **request: Any) -> AsyncIterator[Lease]:
+        """A lease for the length of a block; the arguments are those of ``acquire``.
+
+        At the block's end it is released; after an exception it fails with ``run_failed``, after a
+        cancellation with ``lease_cancelled``.
+        """
+        lease = await self.acquire(**request)
+        try:
+            yield lease
+        except asyncio.CancelledError:
+            await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
+            raise
+        except LeaseLost:
+            raise
+        except BaseException as error:
+            reason = self.redaction.clean(f"{error.__class__.__name__}: {error}")
+            await self._life.fail(lease, Failure(ErrorCode.RUN_FAILED, reason, "run"))
+            raise
+        else:
+            await lease.release()
+
+    async def acquire(
+        self,
+        *,
+        environment: str | None = None,
+        workspace: str | Path = ".",
+        mode: str | Mode | None = None,
+        branch: str | None = None,
+        untracked: bool = False,
+        excludes: Iterable[str] = (),
+        provision: str | None = None,
+        provision_timeout: float | str = 300.0,
+        policy: str | Policy | None = None,
+        keep_for: float | str = 86400.0,
+        ttl: float | str | None = None,
+        share: bool = False,
+        sync_back: str | SyncBack | None = None,
+        owner_lost: str | OwnerLost = OwnerLost.FAIL,
+        run_id: str | None = None,
+        issue_id: str | None = None,
+        agent_id: str | None = None,
+        adapter_type: str | None = None,
+        company_id: str | None = None,
+        env: Mapping[str, str] | None = None,
+        listener: Listener | None = None,
+    ) -> Lease:
+        """A lease at ``targeted``. Durations are seconds, or as ``5m``.
+
+        Raises:
+            EnvironmentRunError: it failed; the failed lease is recorded, and its place owed or gone.
+            WrongUsage: an argument that cannot be meant; nothing is written.
+            StoreError: the store did not take it.
+        """
+        end = seconds(ttl) if ttl is not None else None
+        request = Request(
+            company_id=company_id or self.settings.company,
+            run_id=run_id or new_run_id(),
+            workspace=_absolute(workspace),
+            environment=environment,
+            mode=_member(Mode, mode, "mode"),
+            branch=branch,
+            untracked=untracked,
+            excludes=tuple(excludes),
+            provision=provision,
+            provision_timeout=seconds(provision_timeout),
+            policy=None if policy is None else _member(Policy, policy, "policy"),
+            keep_for=seconds(keep_for),
+            ttl=end or await self._ttl(company_id or self.settings.company, environment),
+            share=share,
+            sync_back=_member(SyncBack, sync_back, "sync_back"),
+            owner_lost=_member(OwnerLost, owner_lost, "owner_lost") or OwnerLost.FAIL,
+            issue_id=issue_id,
+            agent_id=agent_id,
+            adapter_type=adapter_type,
+            variables=dict(env or {}),
+        )
+        return await self._acquire(request, listener)
+
+    async def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
+        """Take a lease that nobody holds, to use or end it.
+
+        Raises ``NoSuch``, ``StillHeld`` where a living owner has it and ``force`` is not given,
+        ``IllegalTransition`` where it has ended, ``LeaseLost`` where another took it first.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if not row.facts.state.live:
+            raise IllegalTransition(row.terms.id, "attach", row.facts.state.value, "the lease has ended")
+        lease = await self._take(row, force=force)
+        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
+            await self._life.reach(lease)
+        return lease
+
+    async def release(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease | None:
+        """End a lease as wanted, or the keeping of its place; from any process.
+
+        A lease whose living owner is elsewhere is asked to end it, and ``None`` is answered.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if not row.facts.state.live:
+            return await self._clean_up(row, force=force)
+        if row.alive and not force:
+            await self._ask(row, {"end": "release"})
+            return None
+        lease = await self._take(row, force=force)
+        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
+            await self._life.reach(lease)
+            await self._life.release(lease)
+        else:
+            why = f"its owner was lost at {lease.facts.pending_event or lease.facts.state}, and it was released"
+            await self._life.settle(lease, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+        return lease
+
+    async def fail(
+        self,
+        lease_id: str,
+        reason: str,
+        *,
+        company_id: str | None = None,
+        code: ErrorCode | None = None,
+        force: bool = False,
+    ) -> Lease | None:
+        """End a lease as failed, from any process, with everything that its crash left behind.
+
+        The code is by default ``run_failed``, or ``lease_owner_lost`` where its owner is. A lease
+        whose living owner is elsewhere is asked, and ``None`` is answered.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        reason = self.redaction.clean(reason)
+        if not row.facts.state.live:
+            return await self._clean_up(row, force=force)
+        if row.alive and not force:
+            await self._ask(row, {"end": "fail", "reason": reason})
+            return None
+        lost = row.facts.owner is not None and not row.alive
+        lease = await self._take(row, force=force)
+        chosen = code or (ErrorCode.LEASE_OWNER_LOST if lost else ErrorCode.RUN_FAILED)
+        await self._life.settle(lease, Failure(chosen, reason, "owner" if lost else "run"))
+        return lease
+
+    async def extend(self, lease_id: str, ttl: float | str, *, company_id: str | None = None) -> Row:
+        """Move a live lease's end to ``ttl`` from now; a living owner elsewhere is asked to."""
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if not row.facts.state.live:
+            raise IllegalTransition(row.terms.id, "extend", row.facts.state.value, "the lease has ended")
+        if row.alive:
+            await self._ask(row, {"end": "extend", "seconds": seconds(ttl)})
+        else:
+            held = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None
+            if not held or row.facts.owner is not None:
+                raise StillHeld(
+                    f"lease {row.terms.id} lost its owner at {row.facts.pending_event or row.facts.state}",
+                    hint="end it with leasehold fail",
+                )
+            lease = await self._take(row, force=False)
+            await self._life.extend(lease, seconds(ttl))
+            await self._life.detach(lease)
+        return await self.ledger.find(row.terms.request.company_id, row.terms.id)
+
+    async def forget(self, lease_id: str, reason: str, *, who: str, company_id: str | None = None) -> Lease:
+        """Take an ended lease's place out of our care, with who and why."""
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        lease = self._lease_of(row)
+        if row.alive and row.facts.pending_event is not None:
+            raise self._held(row)
+        await self._commits.take(lease, Note.TAKE_OVER, why="forget")
+        await self._life.forget(lease, who, reason)
+        return lease
+
+    # --- beneath them
+
+    async def _acquire(self, request: Request, listener: Listener | None) -> Lease:
+        policy = Policy(request.policy) if request.policy else Policy.EPHEMERAL
+        lease = Lease(self._life, Terms(sortable_id(self.store.clock.now()), request, policy), Facts(), listener)
+        try:
+            for _ in range(_TRIES):
+                try:
+                    await self._life.settled(lease, self._life.bring_up(lease))
+                except EnvironmentChanged:
+                    self.environments.forget(request.company_id)
+                    lease.draft = None
+                except HoldConflict as conflict:
+                    lease.draft = None
+                    own = await self._resolve_conflict(lease, conflict)
+                    if own is not None:
+                        return own
+                else:
+                    return lease
+            raise await self._life.refuse(lease, Held("its environment or holder keeps changing; try again"))
+        except StepFailed as failed:
+            raise self._life.reported(lease, failed) from failed.__cause__
+
+    async def _resolve_conflict(self, lease: Lease, conflict: HoldConflict) -> Lease | None:
+        """The run's own lease, or none where the dead holder was ended. Raises ``StepFailed``."""
+        row = await self.ledger.find(None, conflict.holder)
+        request, holder = lease.terms.request, row.terms.request
+        dead = row.facts.owner is not None and not row.alive
+        ours = holder.company_id == request.company_id
+        free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.alive
+        if ours and holder.run_id == request.run_id and free:
+            own = await self._take(row, force=False)
+            await self._life.reach(own)
+            return own
+        if dead or (not row.facts.state.live and not row.alive):
+            taken = await self._take(row, force=False)
+            why = "its owner was lost, and another run needed what it held"
+            await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+            if not taken.cleanup.open:
+                return None
+        subject = conflict.subject.split(":", 2)[-1]
+        by = f"lease {row.terms.id} (run {holder.run_id}" if ours else "a lease of another company"
+        if ours:
+            by += f", issue {holder.issue_id})" if holder.issue_id else ")"
+        held = Held(f"{subject} is held by {by}", hint="wait for it to end, release it, or use --share")
+        raise await self._life.refuse(lease, held)
+
+    async def _take(self, row: Row, *, force: bool) -> Lease:
+        if row.alive and not force:
+            raise self._held(row)
+        lease = self._lease_of(row)
+        note = Note.ATTACH if row.facts.owner is None else Note.TAKE_OVER
+        await self._commits.take(lease, note)
+        return lease
+
+    async def _clean_up(self, row: Row, *, force: bool) -> Lease:
+        lease = self._lease_of(row)
+        if row.facts.cleanup.open:
+            if row.alive and row.facts.pending_event is not None and not force:
+                raise self._held(row)
+            await self._commits.take(lease, Note.TAKE_OVER, why="cleanup")
+            await self._life.clean_up(lease)
+        return lease
+
+    def _lease_of(self, row: Row) -> Lease:
+        lease = Lease(self._life, row.terms, row.facts)
+        lease.papers = dict(row.papers)
+        return lease
+
+    def _held(self, row: Row) -> StillHeld:
+        return StillHeld(
+            f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}",
+            hint="it ends by itself with that process; --force takes it over",
+        )
+
+    async def _ask(self, row: Row, request: dict[str, Any]) -> None:
+        """Write a request on a lease whose living owner is elsewhere; it sees it with its renewal."""
+        mine = self._owner.leases.get(row.terms.id)
+        if mine is not None:
+            await self._asked(mine, request)
+            return
+        lease = self.store.schema.lease
+
+        def write(connection: Connection) -> None:
+            connection.execute(
+                update(lease)
+                .where(lease.c.id == row.terms.id, lease.c.ended_at.is_(None))
+                .values(end_requested=encode(request))
+            )
+
+        await self.store.writer.job(write)
+
+    async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
+        """An operator elsewhere asked this owner to end or extend a lease."""
+        try:
+            match request["end"]:
+                case "extend":
+                    await self._life.extend(lease, request["seconds"])
+                case "release":
+                    lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "an operator released it", "operator"))
+                    await self._life.release(lease)
+                case _:
+                    failure = Failure(ErrorCode.RUN_FAILED, str(request.get("reason", "")), "operator")
+                    lease.interrupt(failure)
+                    await self._life.fail(lease, failure)
+        except (LeaseLost, IllegalTransition, StoreError):
+            return  # it has ended or moved on meanwhile: there is nothing left to do
+
+    async def _expired(self, lease: Lease) -> None:
+        """The living owner ends its own expired lease."""
+        failure = Failure(ErrorCode.LEASE_EXPIRED, "the lease reached its end", "expiry")
+        lease.interrupt(failure)
+        try:
+            await self._life.fail(lease, failure)
+        except (LeaseLost, IllegalTransition, StoreError):
+            return  # another ended it first
+
+    async def _ttl(self, company_id: str, environment: str | None) -> float:
+        found = await self.environments.find(company_id, environment)
+        return (found.ttl if found is not None else None) or self.settings.ttl_seconds
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _member(kind: Any, value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(kind)
+        raise WrongUsage(f"there is no {name} {value!r}", hint=f"use one of: {known}") from None

@@ -1,0 +1,153 @@
+"""The owner: this process, as the ledger knows it. It renews itself, one row for all its leases.
+
+It fences itself: its time counts from before each renewal was sent. When the claim time passes
+without an answer it begins nothing more, ends its commands, and comes back under a new id.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from leasehold.orchestrator.store.encoding import decode
+from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.ids import new_id
+from leasehold.orchestrator.store.store import Store
+from sqlalchemy import Connection, delete, insert, select, update
+
+if TYPE_CHECKING:
+    from leasehold.orchestrator.lease import Lease
+
+Asked = Callable[["Lease", dict[str, Any]], Awaitable[None]]
+Expired = Callable[["Lease"], Awaitable[None]]
+
+
+class Owner:
+    """Holds the leases of this process."""
+
+    def __init__(self, store: Store, claim: float, *, asked: Asked, expired: Expired) -> None:
+        self._store = store
+        self._claim = claim
+        self._asked = asked
+        self._expired = expired
+        self._valid_until = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._duties: set[asyncio.Task[None]] = set()
+        self.id = ""
+        self.leases: dict[str, Lease] = {}
+
+    async def ensure(self) -> str:
+        """The id to act under, registered; a new one where the last has lapsed."""
+        if time.monotonic() >= self._valid_until:
+            self._lapse()
+            self.id = new_id()
+            before = time.monotonic()
+            await self._store.writer.job(self._register)
+            self._valid_until = before + self._claim
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._renew(), name="leasehold-owner")
+        return self.id
+
+    def check(self, lease: "Lease") -> None:
+        """Raise ``LeaseLost`` where the lease, or this owner, may be another's by now."""
+        if lease.lost is not None:
+            raise lease.lose(lease.lost)
+        if time.monotonic() >= self._valid_until:
+            raise lease.lose(f"its owner could not renew itself within {self._claim:g} s")
+
+    async def close(self) -> None:
+        """Stop renewing; what is still held is free to be taken over at once."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._duties:
+            await asyncio.wait(self._duties)
+        if self.id:
+            try:
+                await self._store.writer.job(self._unregister)
+            except StoreError:
+                return  # it lapses by itself
+
+    def _lapse(self) -> None:
+        for lease in tuple(self.leases.values()):
+            lease.lose(f"its owner could not renew itself within {self._claim:g} s")
+        self.leases.clear()
+
+    async def _renew(self) -> None:
+        pause = self._claim / 3
+        while True:
+            await asyncio.sleep(max(0.01, min(pause, self._until_expiry())))
+            self._end_expired()
+            before = time.monotonic()
+            if before >= self._valid_until:
+                self._lapse()
+                return
+            try:
+                alive, requests = await self._store.writer.job(self._extend)
+            except StoreError:
+                pause = self._claim / 20
+                continue
+            if not alive:
+                self._valid_until = 0.0
+                self._lapse()
+                return
+            self._valid_until, pause = before + self._claim, self._claim / 3
+            for lease_id, request in requests:
+                lease = self.leases.get(lease_id)
+                if lease is not None:
+                    self._do(self._asked(lease, request))
+
+    def _until_expiry(self) -> float:
+        now = self._store.clock.now()
+        ends = [lease.facts.expires_at for lease in self.leases.values() if lease.facts.expires_at]
+        return max(0.0, (min(ends) - now) / 1e6) if ends else self._claim
+
+    def _end_expired(self) -> None:
+        now = self._store.clock.now()
+        for lease in tuple(self.leases.values()):
+            if lease.facts.expires_at is not None and lease.facts.expires_at <= now:
+                self.leases.pop(lease.id, None)
+                self._do(self._expired(lease))
+
+    def _do(self, duty: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(duty)
+        self._duties.add(task)
+        task.add_done_callback(self._duties.discard)
+
+    def _register(self, connection: Connection) -> None:
+        now = self._store.clock.now()
+        connection.execute(
+            insert(self._store.schema.owner).values(
+                id=self.id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                boot=self._store.boot,
+                started_at=now,
+                alive_until=now + int(self._claim * 1e6),
+            )
+        )
+
+    def _extend(self, connection: Connection) -> tuple[bool, list[tuple[str, dict[str, Any]]]]:
+        owner, lease = self._store.schema.owner, self._store.schema.lease
+        now = self._store.clock.now()
+        renewed = connection.execute(
+            update(owner)
+            .where(owner.c.id == self.id, owner.c.alive_until >= now)
+            .values(alive_until=now + int(self._claim * 1e6))
+        )
+        asked = connection.execute(
+            select(lease.c.id, lease.c.end_requested).where(
+                lease.c.owner == self.id, lease.c.ended_at.is_(None), lease.c.end_requested.is_not(None)
+            )
+        ).all()
+        if asked:
+            connection.execute(
+                update(lease).where(lease.c.id.in_([row.id for row in asked])).values(end_requested=None)
+            )
+        return renewed.rowcount == 1, [(row.id, decode(row.end_requested)) for row in asked]
+
+    def _unregister(self, connection: Connection) -> None:
+        owner = self._store.schema.owner
+        connection.execute(delete(owner).where(owner.c.id == self.id))

@@ -1,0 +1,95 @@
+"""What a caller asks for: one lease, in words that are stored with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from leasehold.drivers import Mode, Workspace
+
+
+class SyncBack(StrEnum):
+    """When what the run changed is brought back into the workspace."""
+
+    ON_SUCCESS = "on-success"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class OwnerLost(StrEnum):
+    """What becomes of a lease at ``targeted`` whose owner is lost."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One lease, as asked for. Durations are seconds.
+
+    ``environment`` is a name or id (none: the company's local default). ``variables`` are given to
+    every command of the lease; their values stay in this process, only their names are stored.
+    """
+
+    company_id: str
+    run_id: str
+    workspace: str
+    environment: str | None = None
+    mode: Mode | None = None
+    branch: str | None = None
+    untracked: bool = False
+    excludes: tuple[str, ...] = ()
+    provision: str | None = None
+    provision_timeout: float = 300.0
+    policy: str | None = None
+    keep_for: float = 86400.0
+    ttl: float | None = None
+    share: bool = False
+    sync_back: SyncBack | None = None
+    owner_lost: OwnerLost = OwnerLost.FAIL
+    issue_id: str | None = None
+    agent_id: str | None = None
+    adapter_type: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def stored(self) -> dict[str, Any]:
+        """What the lease's row keeps of it, beside the columns of its own."""
+        return {
+            "workspace": self.workspace,
+            "environment": self.environment,
+            "branch": self.branch,
+            "untracked": self.untracked,
+            "excludes": list(self.excludes),
+            "provision": self.provision,
+            "provision_timeout": self.provision_timeout,
+            "keep_for": self.keep_for,
+            "ttl": self.ttl,
+            "share": self.share,
+            "sync_back": self.sync_back,
+            "owner_lost": self.owner_lost,
+            "variables": sorted(self.variables),
+        }
+
+    @classmethod
+    def restored(cls, columns: Mapping[str, Any], stored: Mapping[str, Any]) -> "Request":
+        """The request of a lease's row. Values of variables are not stored: they are empty."""
+        fields = dict(stored)
+        fields.pop("variables")
+        fields["excludes"] = tuple(fields["excludes"])
+        fields["sync_back"] = SyncBack(fields["sync_back"]) if fields["sync_back"] else None
+        fields["owner_lost"] = OwnerLost(fields["owner_lost"])
+        return cls(
+            company_id=columns["company_id"],
+            run_id=columns["run_id"],
+            mode=Mode(columns["mode"]) if columns["mode"] else None,
+            policy=columns["policy"],
+            issue_id=columns["issue_id"],
+            agent_id=columns["agent_id"],
+            adapter_type=columns["adapter_type"],
+            **fields,
+        )
+
+    def tree(self, path: Any, mode: Mode) -> Workspace:
+        """The workspace at ``path``, as drivers know it."""
+        return Workspace(path, mode, self.branch, self.untracked, self.excludes)

@@ -1,0 +1,48 @@
+"""Settings: ``LEASEHOLD_*`` variables over a TOML file over the defaults."""
+
+from pathlib import Path
+
+from platformdirs import user_config_path, user_state_path
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """How this process works. Durations are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="LEASEHOLD_", extra="ignore")
+
+    store: str | None = Field(default=None, description="the store's URL; a SQLite file in the state folder by default")
+    state_folder: Path = Field(
+        default_factory=lambda: user_state_path("leasehold", appauthor=False),
+        description="where the default store, local places and kept changes are",
+    )
+    company: str = Field(default="default", description="the tenant that the command line acts for")
+    claim_seconds: float = Field(default=30.0, gt=0, description="how long an owner holds its leases unrenewed")
+    ttl_seconds: float = Field(default=86400.0, gt=0, description="the end of a lease that nobody gave another")
+    store_patience_seconds: float = Field(default=10.0, gt=0, description="how long a locked store is waited for")
+    acquire_seconds: float = Field(default=600.0, gt=0, description="the deadline of obtaining a place")
+    realize_seconds: float = Field(default=1800.0, gt=0, description="the deadline of putting the workspace there")
+    sync_back_seconds: float = Field(default=1800.0, gt=0, description="the deadline of bringing changes back")
+    cleanup_seconds: float = Field(default=300.0, gt=0, description="the deadline of one try to end a place")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = user_config_path("leasehold", appauthor=False) / "leasehold.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    def store_url(self) -> str:
+        """The store's URL, also where none was named."""
+        return self.store or f"sqlite:///{self.state_folder.absolute() / 'leasehold.db'}"

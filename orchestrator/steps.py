@@ -1,0 +1,414 @@
+"""The steps: the callbacks of the tables' rows, each of which invokes a driver.
+
+A step gets the lease and its ``Step``, does its work at the place, and leaves what must be recorded
+in the step. It writes nothing itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from leasehold.drivers import (
+    Absent,
+    Capabilities,
+    Command,
+    Context,
+    Exclusive,
+    Found,
+    Handle,
+    Mode,
+    NotInstalled,
+    Outcome,
+    PlaceRequest,
+    Realization,
+    Refused,
+    Registry,
+    ReleaseMode,
+    Result,
+    SyncsBack,
+    Tags,
+    TimedOut,
+    Unusable,
+)
+from leasehold.orchestrator.adapters import Adapters
+from leasehold.orchestrator.environments import Environment, Environments, EnvironmentStatus
+from leasehold.orchestrator.error_table import (
+    AdapterRefused,
+    CompanyHasNoSuchEnvironment,
+    EnvironmentArchived,
+    ProbeFailed,
+)
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.settings import Settings
+from leasehold.orchestrator.step import Interrupted, News, ProvenAbsent, Step, StillUnknown
+from leasehold.orchestrator.store.encoding import decode, digest, encode
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.terms import Terms
+from leasehold.states import LeaseEvent, Policy
+from pydantic import BaseModel, ValidationError
+
+T = TypeVar("T")
+
+
+class Steps:
+    """What the rows of the tables call."""
+
+    def __init__(
+        self,
+        store: Store,
+        environments: Environments,
+        registry: Registry,
+        adapters: Adapters,
+        settings: Settings,
+        redaction: Redaction,
+    ) -> None:
+        self._store = store
+        self._environments = environments
+        self._registry = registry
+        self._adapters = adapters
+        self._settings = settings
+        self._redaction = redaction
+        self._configs: dict[tuple[str, int], tuple[BaseModel, str]] = {}
+
+    def seconds(self, event: str, lease: Lease) -> float:
+        """How long a step may take."""
+        settings = self._settings
+        match event:
+            case LeaseEvent.ACQUIRE:
+                return settings.acquire_seconds
+            case LeaseEvent.REALIZE:
+                return settings.realize_seconds
+            case LeaseEvent.PROVISION:
+                return lease.terms.request.provision_timeout + 30.0
+            case LeaseEvent.SYNC_BACK:
+                return settings.sync_back_seconds
+            case _:
+                return settings.cleanup_seconds
+
+    # --- the lease table's callbacks
+
+    async def resolve(self, lease: Lease, step: Step) -> None:
+        """Everything that can be refused without paying for a place."""
+        request = lease.terms.request
+        environment = await self._environments.find(request.company_id, request.environment)
+        if environment is None:
+            raise CompanyHasNoSuchEnvironment(
+                f'Environment "{request.environment}" not found.',
+                hint="leasehold env list shows what there is",
+            )
+        # what is known so far stands on the lease also where the rest is refused
+        lease.terms = _with_environment(lease.terms, environment, None)
+        if environment.status is not EnvironmentStatus.ACTIVE:
+            raise EnvironmentArchived(f'Environment "{environment.name}" is not active (status: {environment.status}).')
+        driver = self._registry.get(environment.provider)
+        config, pinned = self._config(environment, driver.Config)
+        offer = driver.capabilities(config)
+        refusal = self._adapters.refusal(request.adapter_type, offer.transport)
+        if refusal is not None:
+            raise AdapterRefused(refusal)
+        mode = request.mode or offer.modes[0]
+        _check_offer(offer, mode, Policy(lease.terms.policy), environment)
+        lease.terms = _with_environment(lease.terms, environment, mode, pinned)
+        path = Path(request.workspace)
+        place = self._place(lease, path, mode)
+        problems = (
+            await asyncio.to_thread(driver.validate, place, config)
+            if offer.blocking_validate
+            else driver.validate(place, config)
+        )
+        for problem in problems:
+            raise (Unusable if problem.about == "workspace" else Refused)(problem.message)
+        lease.driver, lease.config, lease.tree = driver, config, path
+        lease.environment_version = environment.version
+        if isinstance(driver, Exclusive):
+            lease.subjects = driver.subjects(place, config)
+
+    async def acquire(self, lease: Lease, step: Step) -> None:
+        """Ask the driver for the place of this lease's key."""
+        assert lease.driver is not None
+        assert lease.terms.mode is not None
+        context = self.context(lease, step)
+        if getattr(lease.config, "probe", False):
+            health = await self._verb(lease, step, context, lease.driver.probe(lease.config))
+            if not health.ok:
+                raise ProbeFailed(health.detail, hint="leasehold env probe shows what is wrong and how to mend it")
+        key = lease.facts.resource_key or ""
+        tags = Tags(self._store.ledger, lease.id, key, lease.facts.epoch, lease.facts.expires_at or 0)
+        place = self._place(lease, lease.tree or Path(), lease.terms.mode)
+        handle = await self._verb(lease, step, context, lease.driver.acquire(key, place, tags, context))
+        if not isinstance(handle, Handle):  # pyright: ignore[reportUnnecessaryIsInstance]  # foreign drivers lie
+            raise Refused(f"driver {lease.driver.name} answered without a place")
+        value = handle.to_json()
+        step.details["handle"] = value
+        step.papers["handle"] = encode(value)
+        step.papers["provider_lease_id"] = handle.place
+
+    async def realize(self, lease: Lease, step: Step) -> None:
+        """Put the workspace there."""
+        assert lease.driver is not None
+        assert lease.terms.mode is not None
+        context = self.context(lease, step)
+        tree = lease.terms.request.tree(lease.tree, lease.terms.mode)
+        record = await self._verb(lease, step, context, lease.driver.realize(_handle(lease), tree, context))
+        text = encode(record.to_json())
+        step.papers["realization"] = text
+        step.details["digests"] = {"realization": digest(text)}
+        step.details["summary"] = self._redaction.clean(record.summary)
+
+    def passed_over(self, lease: Lease) -> str | None:
+        """Why the provision command is not run here; none where it is."""
+        if not (lease.terms.request.provision or "").strip():
+            return "none"
+        offer = self.driver_of(lease).capabilities(lease.config)
+        if lease.terms.mode is Mode.IN_PLACE and not offer.provisions_in_place:
+            return "a workspace that is used in place stands ready"
+        return None
+
+    async def provision(self, lease: Lease, step: Step) -> None:
+        """Run the provision command in the realized place, and take the baseline."""
+        assert lease.driver is not None
+        if "passed_over" in step.details:
+            await self._baseline(lease, step, self.context(lease, step))
+            return
+        request = lease.terms.request
+        context = self.context(lease, step)
+        handle, realization = _handle(lease), _realization(lease)
+        target = await self._verb(lease, step, context, lease.driver.target(handle, realization, context))
+        lease.target = target
+        command = Command(
+            argv=("bash", "-lc", (request.provision or "").strip()),
+            env={**request.variables, "SHELL": "/bin/bash"},
+            cwd=realization.cwd,
+            timeout=request.provision_timeout,
+            limit=64 * 1024,
+            record=step.attempt,
+        )
+        result = await self._command(lease, step, context, target.execute(command))
+        if not result.ok:
+            raise Refused(provision_detail(result))
+        await self._baseline(lease, step, context)
+
+    async def resolve_target(self, lease: Lease, step: Step) -> None:
+        """Resolve what the adapter gets."""
+        assert lease.driver is not None
+        context = self.context(lease, step)
+        if lease.target is None:
+            target = lease.driver.target(_handle(lease), _realization(lease), context)
+            lease.target = await self._verb(lease, step, context, target)
+        described = {
+            **lease.target.describe(),
+            "environment_id": lease.terms.environment_id,
+            "lease_id": lease.id,
+        }
+        text = encode(described)
+        step.papers["target"] = text
+        step.details["digests"] = {"target": digest(text)}
+
+    async def sync_back(self, lease: Lease, step: Step) -> None:
+        """Bring the run's changes back into the workspace."""
+        assert isinstance(lease.driver, SyncsBack)
+        context = self.context(lease, step)
+        report = await self._verb(
+            lease, step, context, lease.driver.sync_back(_handle(lease), _realization(lease), context)
+        )
+        step.details["summary"] = self._redaction.clean(report.summary)
+        if report.branch is not None:
+            step.details["branch"] = report.branch
+
+    # --- the cleanup table's callbacks
+
+    async def clean(self, lease: Lease, step: Step) -> None:
+        """Destroy the place; where no handle was recorded, ask by the key first."""
+        context = self.context(lease, step)
+        driver = self.driver_of(lease)
+        handle = None if lease.ahead.handle is None else _handle(lease)
+        if handle is None:
+            key = lease.ahead.resource_key or ""
+            answer = await self._verb(lease, step, context, driver.recover(key, None, context))
+            if isinstance(answer, Absent):
+                raise ProvenAbsent
+            if not isinstance(answer, Found):
+                raise StillUnknown(answer.why)
+            handle = answer.handle
+        await self._release(lease, step, handle, ReleaseMode.DESTROY, context)
+
+    async def keep(self, lease: Lease, step: Step) -> None:
+        """Keep the place for a person, until its deadline."""
+        context = self.context(lease, step)
+        await self._release(lease, step, _handle(lease), ReleaseMode.KEEP, context)
+        step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
+
+    async def park(self, lease: Lease, step: Step) -> None:
+        """Keep the place for the next run that fits, until its deadline."""
+        context = self.context(lease, step)
+        await self._release(lease, step, _handle(lease), ReleaseMode.PARK, context)
+        step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
+
+    # --- beneath them
+
+    def driver_of(self, lease: Lease) -> Any:
+        """The lease's driver, under its pinned config. Raises ``NotInstalled`` and ``Refused``."""
+        if lease.driver is None:
+            if lease.terms.provider is None:
+                raise NotInstalled("no driver was ever resolved")
+            driver = self._registry.get(lease.terms.provider)
+            try:
+                lease.config = driver.Config.model_validate_json(lease.terms.config)
+            except ValidationError as error:
+                raise Refused(f"the pinned config does not fit: {first_problem(error)}") from error
+            lease.driver = driver
+        return lease.driver
+
+    def context(self, lease: Lease, step: Step) -> Context:
+        """The circumstances of one verb."""
+        seconds = self.seconds(step.event, lease)
+        stop = asyncio.Event()
+        if step.event in set(LeaseEvent):
+            lease.stop = stop
+            if lease.interruption is not None:
+                stop.set()
+        listener = lease.listener
+
+        def progress(line: str) -> None:
+            if listener is not None:
+                listener(News(lease.id, step.event, "progress", self._redaction.clean(line)))
+
+        return Context(
+            config=lease.config,
+            deadline=time.monotonic() + seconds,
+            epoch=lease.facts.epoch,
+            ledger=self._store.ledger,
+            lease_id=lease.id,
+            state_folder=self._settings.state_folder,
+            stop=stop,
+            progress=progress,
+            variables=dict(lease.terms.request.variables),
+        )
+
+    async def _verb(self, lease: Lease, step: Step, context: Context, verb: Awaitable[T]) -> T:
+        """Await a driver's verb until its deadline. What it raises after a stop is ``Interrupted``."""
+        try:
+            async with asyncio.timeout(context.remaining() + 5.0):
+                return await verb
+        except TimeoutError as error:
+            raise TimedOut(f"{step.event} did not end within {self.seconds(step.event, lease):g} s") from error
+        except Exception as error:
+            if context.stop.is_set():
+                raise Interrupted from error
+            raise
+
+    async def _command(self, lease: Lease, step: Step, context: Context, run: Awaitable[Result]) -> Result:
+        """A command inside a step: it is ended when the step is told to stop."""
+        task = asyncio.ensure_future(run)
+        stopped = asyncio.ensure_future(context.stop.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+            if context.stop.is_set():
+                raise Interrupted
+            return await self._verb(lease, step, context, task)
+        finally:
+            stopped.cancel()
+
+    async def _baseline(self, lease: Lease, step: Step, context: Context) -> None:
+        driver = self.driver_of(lease)
+        if isinstance(driver, SyncsBack) and lease.terms.mode is not Mode.IN_PLACE:
+            await self._verb(lease, step, context, driver.baseline(_handle(lease), _realization(lease), context))
+
+    async def _release(self, lease: Lease, step: Step, handle: Handle, mode: ReleaseMode, context: Context) -> None:
+        driver = self.driver_of(lease)
+        released = await self._verb(lease, step, context, driver.release(handle, mode, context))
+        if released.kept:
+            step.details["kept"] = [
+                {"where": kept.where, "how": kept.how, "until": kept.until} for kept in released.kept
+            ]
+        if released.open_with is not None:
+            step.details["open_with"] = released.open_with
+        if released.notes:
+            step.details["notes"] = [self._redaction.clean(note) for note in released.notes]
+        if not released.was_there:
+            step.details["was_there"] = False
+
+    def _config(self, environment: Environment, model: type[BaseModel]) -> tuple[BaseModel, str]:
+        key = (environment.id, environment.version)
+        known = self._configs.get(key)
+        if known is None:
+            try:
+                config = model.model_validate(environment.driver_config)
+            except ValidationError as error:
+                raise Refused(f'config of environment "{environment.name}": {first_problem(error)}') from error
+            known = self._configs[key] = (config, config.model_dump_json())
+        return known
+
+    def _place(self, lease: Lease, path: Path, mode: Mode) -> PlaceRequest:
+        request = lease.terms.request
+        return PlaceRequest(
+            company_id=request.company_id,
+            lease_id=lease.id,
+            run_id=request.run_id,
+            workspace=request.tree(path, mode),
+            share=request.share,
+            adapter_type=request.adapter_type,
+            agent_id=request.agent_id,
+            issue_id=request.issue_id,
+        )
+
+
+def provision_detail(result: Result) -> str:
+    """How a provision command failed, in the original's words."""
+    if result.outcome is Outcome.TIMED_OUT:
+        return "provision command timed out"
+    signal = "" if result.signal is None else f" (signal {result.signal})"
+    exit_code = "null" if result.exit_code is None else str(result.exit_code)
+    lines = (*result.stderr.text.splitlines(), *result.stdout.text.splitlines())
+    detail = next((line.strip() for line in lines if line.strip()), "")
+    return f"exit code {exit_code}{signal}" + (f": {detail[:500]}" if detail else "")
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a config's model objects to, in one line, without the value."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "config"
+    return f"{where}: {problem['msg']}"
+
+
+def _handle(lease: Lease) -> Handle:
+    return Handle.from_json(lease.ahead.handle)
+
+
+def _realization(lease: Lease) -> Realization:
+    papers = lease.papers if lease.draft is None else {**lease.papers, **lease.draft.papers}
+    text = papers.get("realization")
+    assert text is not None
+    return Realization.from_json(decode(text))
+
+
+def _with_environment(terms: Terms, environment: Environment, mode: Mode | None, config: str = "{}") -> Terms:
+    policy = Policy(terms.request.policy) if terms.request.policy else environment.policy
+    return Terms(
+        id=terms.id,
+        request=terms.request,
+        policy=policy,
+        environment_id=environment.id,
+        environment_name=environment.name,
+        driver=environment.driver,
+        provider=environment.provider,
+        mode=mode,
+        config=config,
+    )
+
+
+def _check_offer(offer: Capabilities, mode: Mode, policy: Policy, environment: Environment) -> None:
+    """Raise ``Refused`` for what the driver lacks."""
+    name = f'environment "{environment.name}" ({environment.driver})'
+    if mode not in offer.modes:
+        raise Refused(f"{name} does not offer mode {mode}; it offers {', '.join(offer.modes)}")
+    if policy is Policy.RETAIN_ON_FAILURE and not offer.keeps:
+        raise Refused(f"{name} cannot keep a place, so policy {policy} is not possible there")
+    if policy.reuses and not offer.parks:
+        raise Refused(f"{name} cannot park a place, so policy {policy} is not possible there")

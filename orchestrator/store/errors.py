@@ -1,0 +1,34 @@
+"""What can go wrong with the store itself."""
+
+
+class StoreError(Exception):
+    """The store did not do what was asked; nothing of it is written. ``hint`` says what to do."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class StoreLost(StoreError):
+    """The store stopped answering before it said whether a commit holds."""
+
+
+class StoreTooNew(StoreError):
+    """The store was migrated by a newer Leasehold than this one."""
+
+
+class StaleWrite(Exception):
+    """The lease has moved on: its version or epoch is not the one that the write expected."""
+
+
+class HoldConflict(Exception):
+    """Another lease holds the subject. ``holder`` is that lease's id."""
+
+    def __init__(self, subject: str, holder: str) -> None:
+        super().__init__(subject)
+        self.subject = subject
+        self.holder = holder
+
+
+class EnvironmentChanged(Exception):
+    """The environment was changed or archived since it was read: resolve it again."""

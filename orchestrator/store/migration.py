@@ -1,0 +1,64 @@
+"""Creating and migrating a store, in one transaction together with its version stamp."""
+
+import sqlite3
+
+from leasehold.orchestrator.store.clock import wall
+from leasehold.orchestrator.store.errors import StoreTooNew
+from leasehold.orchestrator.store.ids import new_id
+from leasehold.orchestrator.store.schema import Schema
+from sqlalchemy import Connection, Engine, func, inspect, select, text
+
+HEAD = "0001"
+
+
+def current(connection: Connection, schema: Schema) -> str | None:
+    """The version that the store is at; none where there is no ledger."""
+    if not inspect(connection).has_table(schema.version_table):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {schema.version_table}")).scalar()
+
+
+def ensure(engine: Engine, schema: Schema) -> None:
+    """Bring the store to this code's version.
+
+    Raises ``StoreTooNew`` where a newer Leasehold has migrated it.
+    """
+    with engine.connect() as connection:
+        version = current(connection, schema)
+    if version == HEAD:
+        return
+    if version is not None and version > HEAD:
+        raise StoreTooNew(
+            f"the store is at version {version}, newer than this Leasehold's {HEAD}",
+            hint="install the Leasehold that migrated it, or a newer one",
+        )
+    _migrate(engine, schema)
+
+
+def _migrate(engine: Engine, schema: Schema) -> None:
+    # imported here: it takes longer than everything else, and only a store that is not current needs it
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "leasehold.orchestrator.store:migrations")
+    config.set_main_option("path_separator", "os")
+    with engine.connect() as connection:
+        begin_exclusive(connection, schema)
+        config.attributes.update(connection=connection, schema=schema)
+        command.upgrade(config, HEAD)
+        if connection.execute(select(schema.ledger.c.id)).first() is None:
+            values = {"id": new_id(8), "created_at": wall(), "epoch": 0}
+            connection.execute(schema.ledger.insert().values(values))
+        connection.commit()
+
+
+def begin_exclusive(connection: Connection, schema: Schema) -> None:
+    """Begin a transaction that no other process's creation or migration can overlap."""
+    if connection.dialect.name == "sqlite":
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.isolation_level = None
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(schema.version_table))))

@@ -1,0 +1,280 @@
+"""The SQLite side of the writer: one connection, one transaction a batch.
+
+SQLAlchemy compiles the statements once; they run below it, on the DBAPI cursor (docs/design/002).
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from leasehold.orchestrator.store import columns
+from leasehold.orchestrator.store.errors import (
+    EnvironmentChanged,
+    HoldConflict,
+    StaleWrite,
+    StoreError,
+    StoreLost,
+)
+from leasehold.orchestrator.store.schema import Schema
+from leasehold.orchestrator.store.write import Write
+from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.sql import ClauseElement
+
+Job = Callable[[Connection], Any]
+
+
+class _Refused(Exception):
+    """Some write of the batch did not apply."""
+
+
+class SqliteBatches:
+    """Commits batches of writes and jobs. Used by one thread alone."""
+
+    def __init__(self, engine: Engine, schema: Schema) -> None:
+        self._engine = engine
+        self._schema = schema
+        self._connection: Connection | None = None
+        lease, journal, hold = schema.lease, schema.journal, schema.hold
+        self._insert = self._sql(
+            insert(lease).values({name: bindparam(name) for name in columns.TERMS + columns.CHANGING}),
+            *columns.TERMS,
+            *columns.CHANGING,
+        )
+        self._update = self._sql(
+            update(lease)
+            .where(
+                lease.c.id == bindparam("k_id"),
+                lease.c.version == bindparam("k_version"),
+                lease.c.epoch == bindparam("k_epoch"),
+            )
+            .values({name: bindparam(name) for name in columns.CHANGING}),
+            *columns.CHANGING,
+            "k_id",
+            "k_version",
+            "k_epoch",
+        )
+        self._journal = self._sql(
+            insert(journal).values({name: bindparam(name) for name in columns.JOURNAL}), *columns.JOURNAL
+        )
+        self._hold = self._sql(
+            upsert(hold).values(subject=bindparam("subject"), lease_id=bindparam("lease_id")).on_conflict_do_nothing()
+        )
+        self._free = self._sql(delete(hold).where(hold.c.lease_id == bindparam("k_id")))
+        self._holder = self._sql(select(hold.c.lease_id).where(hold.c.subject == bindparam("k_subject")))
+        self._activity = self._sql(upsert(schema.activity).values(_binds(schema.activity)).on_conflict_do_nothing())
+        environment = schema.environment
+        self._active = self._sql(
+            select(
+                exists().where(
+                    environment.c.id == bindparam("k_id"),
+                    environment.c.version == bindparam("k_version"),
+                    environment.c.status == bindparam("k_status"),
+                )
+            )
+        )
+        ledger = schema.ledger
+        self._draw = self._sql(update(ledger).values(epoch=ledger.c.epoch + bindparam("n")).returning(ledger.c.epoch))
+
+    def _sql(self, statement: ClauseElement, *names: str) -> str:
+        """The SQL of a statement. ``names`` is the order in which its values will be given."""
+        compiled = statement.compile(dialect=self._engine.dialect)
+        order = getattr(compiled, "positiontup", None)
+        if names and list(names) != order:
+            raise AssertionError(f"the columns are compiled in another order: {order}")
+        return str(compiled)
+
+    def commit(self, writes: Sequence[Write], jobs: Sequence[Job]) -> list[Any]:
+        """One answer an item, writes first: an epoch or a job's value, or the exception that refused it."""
+        if not jobs:
+            try:
+                return self._transaction(lambda raw: self._together(raw, writes), writes)
+            except (_Refused, sqlite3.IntegrityError):
+                pass
+            except StoreError as error:
+                return [error] * len(writes)
+        try:
+            return self._transaction(lambda raw: self._apart(raw, writes, jobs), writes)
+        except StoreError as error:
+            return [error] * (len(writes) + len(jobs))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], list[Any]], writes: Sequence[Write]) -> list[Any]:
+        raw = self._open()
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            answers = work(raw)
+        except BaseException as error:
+            self._roll_back(raw)
+            if isinstance(error, sqlite3.IntegrityError | _Refused):
+                raise
+            if isinstance(error, sqlite3.Error):
+                raise explain(error) from error
+            raise
+        try:
+            raw.execute("COMMIT")
+        except sqlite3.Error as error:
+            return self._settle(error, writes, answers)
+        return answers
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            raw = self._connection.connection.driver_connection
+        except Exception as error:
+            self._connection = None
+            cause = error.__cause__ if isinstance(error.__cause__, sqlite3.Error) else None
+            raise explain(cause) if cause else StoreError(f"the store cannot be opened: {error}") from error
+        assert isinstance(raw, sqlite3.Connection)
+        raw.isolation_level = None
+        return raw
+
+    def _roll_back(self, raw: sqlite3.Connection) -> None:
+        try:
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _together(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
+        epochs = self._epochs(raw, writes)
+        created: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
+        journal: list[tuple[Any, ...]] = []
+        holds: list[tuple[str, str]] = []
+        freed: list[tuple[str]] = []
+        activities: list[tuple[Any, ...]] = []
+        environments: set[tuple[str, int]] = set()
+        for write, epoch in zip(writes, epochs, strict=True):
+            if write.terms is not None:
+                created.append((*write.terms, *write.changing))
+            else:
+                changed.append((*write.changing, write.lease_id, write.version, write.epoch))
+            journal += write.journal(epoch)
+            if write.environment is not None:
+                environments.add(write.environment)
+            if write.holds:
+                holds += [(subject, write.lease_id) for subject in write.holds]
+            if write.frees:
+                freed.append((write.lease_id,))
+            if write.activity is not None:
+                activities.append(write.activity)
+        for key in environments:
+            if not raw.execute(self._active, (*key, "active")).fetchone()[0]:
+                raise _Refused
+        if created:
+            raw.executemany(self._insert, created)
+        if changed and raw.executemany(self._update, changed).rowcount != len(changed):
+            raise _Refused
+        if holds and raw.executemany(self._hold, holds).rowcount != len(holds):
+            raise _Refused
+        raw.executemany(self._journal, journal)
+        if freed:
+            raw.executemany(self._free, freed)
+        if activities:
+            raw.executemany(self._activity, activities)
+        return epochs
+
+    def _epochs(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
+        drawing = sum(write.draws for write in writes)
+        last = raw.execute(self._draw, (drawing,)).fetchone()[0] if drawing else 0
+        epochs: list[int] = []
+        for write in writes:
+            if write.draws:
+                drawing -= 1
+                write.changing[columns.EPOCH] = last - drawing
+            epochs.append(write.changing[columns.EPOCH])
+        return epochs
+
+    def _apart(self, raw: sqlite3.Connection, writes: Sequence[Write], jobs: Sequence[Job]) -> list[Any]:
+        answers: list[Any] = []
+        for write in writes:
+            answers.append(self._savepoint(raw, partial(self._alone, raw, write)))
+        connection = self._connection
+        assert connection is not None
+        for job in jobs:
+            answers.append(self._savepoint(raw, partial(job, connection)))
+        return answers
+
+    def _savepoint(self, raw: sqlite3.Connection, work: Callable[[], Any]) -> Any:
+        raw.execute("SAVEPOINT item")
+        try:
+            answer = work()
+        except Exception as error:
+            if not raw.in_transaction:
+                raise
+            raw.execute("ROLLBACK TO item")
+            answer = explain(error) if isinstance(error, sqlite3.Error) else error
+        raw.execute("RELEASE item")
+        return answer
+
+    def _alone(self, raw: sqlite3.Connection, write: Write) -> int:
+        if (
+            write.environment is not None
+            and not raw.execute(self._active, (*write.environment, "active")).fetchone()[0]
+        ):
+            raise EnvironmentChanged(write.environment[0])
+        for subject in write.holds:
+            row = raw.execute(self._holder, (subject,)).fetchone()
+            if row is not None:
+                raise HoldConflict(subject, row[0])
+        try:
+            [epoch] = self._together(raw, [write])
+        except _Refused:
+            raise StaleWrite(write.lease_id) from None
+        return epoch
+
+    def _settle(self, error: sqlite3.Error, writes: Sequence[Write], answers: list[Any]) -> list[Any]:
+        """A commit without an answer is neither done nor failed: a new connection says which."""
+        self._drop()
+        journal = self._schema.journal
+        try:
+            with self._engine.connect() as connection:
+                for position, write in enumerate(writes):
+                    last = write.entries[-1]
+                    row = connection.execute(
+                        select(journal.c.owner, journal.c.attempt).where(
+                            journal.c.lease_id == write.lease_id, journal.c.seq == last.seq
+                        )
+                    ).first()
+                    if row is None or tuple(row) != (last.owner, last.attempt):
+                        answers[position] = explain(error)
+        except Exception as second:
+            raise StoreLost(f"the store did not say whether a commit holds: {second}") from second
+        for position in range(len(writes), len(answers)):
+            answers[position] = explain(error)
+        return answers
+
+
+def explain(error: sqlite3.Error) -> StoreError:
+    """The store's error in words, with what to do."""
+    text = str(error)
+    lower = text.lower()
+    if "locked" in lower or "busy" in lower:
+        return StoreError("the store is locked by another process", hint="end the process that holds it, and try again")
+    if "full" in lower:
+        return StoreError("the disk of the store is full", hint="free space on it, and try again")
+    if "readonly" in lower or "read-only" in lower or "unable to open" in lower:
+        return StoreError(f"the store cannot be written: {text}", hint="check the file's and folder's permissions")
+    if "malformed" in lower or "not a database" in lower:
+        return StoreError(
+            f"the store is damaged: {text}", hint="restore it from a backup, or name another with --store"
+        )
+    return StoreError(f"the store failed: {text}")
+
+
+def _binds(table: Any) -> dict[str, Any]:
+    return {column.name: bindparam(column.name) for column in table.columns}

@@ -1,0 +1,53 @@
+"""A lease's terms: what is fixed when it is resolved and never changes."""
+
+from dataclasses import dataclass
+
+from leasehold.drivers import Mode
+from leasehold.orchestrator.request import Request
+from leasehold.orchestrator.store.encoding import digest, encode
+from leasehold.states import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who leases what, under which environment as it was then.
+
+    ``config`` is the driver's config as JSON text, pinned: later changes of the environment do not
+    touch the lease. Environment, driver and mode are unknown where resolving failed early.
+    """
+
+    id: str
+    request: Request
+    policy: Policy
+    environment_id: str | None = None
+    environment_name: str | None = None
+    driver: str | None = None
+    provider: str | None = None
+    mode: Mode | None = None
+    config: str = "{}"
+
+    def columns(self, created_at: int) -> tuple[str | int | None, ...]:
+        """The values of ``columns.TERMS``."""
+        request = self.request
+        return (
+            self.id,
+            request.company_id,
+            request.run_id,
+            request.issue_id,
+            request.agent_id,
+            request.adapter_type,
+            self.environment_id,
+            self.environment_name,
+            self.driver,
+            self.provider,
+            self.policy.value,
+            None if self.mode is None else self.mode.value,
+            encode(request.stored()),
+            self.config,
+            created_at,
+        )
+
+
+def terms_digest(columns: tuple[str | int | None, ...]) -> str:
+    """A short hash of the terms' columns; the first journal row carries it."""
+    return digest(*(None if value is None else str(value) for value in columns))
