@@ -111,6 +111,8 @@ class Engine:
         acquiring = step.event == LeaseEvent.ACQUIRE.value
         if acquiring:
             details["key"] = f"{commits.store.ledger}-{lease.id}-1"
+            if lease.subjects:
+                details["holds"] = list(lease.subjects)
         draft = commits.draft(lease).copy()
         commits.add(lease, draft, step.event, Kind.BEGUN, attempt=step.attempt, details=details)
         if acquiring:
