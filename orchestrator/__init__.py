@@ -1,24 +1,31 @@
-"""The only place that knows both states and drivers: the store, the engine, the command line."""
+"""The only place that knows both states and drivers: the store, the engine, the command line.
 
-from leasehold.orchestrator.adapters import Adapter, Adapters
-from leasehold.orchestrator.environments import Environment, EnvironmentStatus
-from leasehold.orchestrator.errors import (
-    EnvironmentRunError,
-    IllegalTransition,
-    LeaseholdError,
-    LeaseLost,
-    NoSuch,
-    StillHeld,
-    StoreError,
-    StoreTooNew,
-    WrongUsage,
-)
-from leasehold.orchestrator.lease import Lease
-from leasehold.orchestrator.orchestrator import Orchestrator
-from leasehold.orchestrator.request import OwnerLost, SyncBack
-from leasehold.orchestrator.selection import SILENT, Layer, Selection, select_environment
-from leasehold.orchestrator.settings import Settings
-from leasehold.orchestrator.step import News
+Names are imported when they are first used, so that ``leasehold --help`` pays for none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leasehold.orchestrator.adapters import Adapter, Adapters
+    from leasehold.orchestrator.environments import Environment, EnvironmentStatus
+    from leasehold.orchestrator.errors import (
+        EnvironmentRunError,
+        IllegalTransition,
+        LeaseholdError,
+        LeaseLost,
+        NoSuch,
+        StillHeld,
+        StoreError,
+        StoreTooNew,
+        WrongUsage,
+    )
+    from leasehold.orchestrator.lease import Lease
+    from leasehold.orchestrator.orchestrator import Orchestrator
+    from leasehold.orchestrator.request import OwnerLost, SyncBack
+    from leasehold.orchestrator.selection import SILENT, Layer, Selection, select_environment
+    from leasehold.orchestrator.settings import Settings
+    from leasehold.orchestrator.step import News
 
 __all__ = [
     "SILENT",
@@ -45,3 +52,39 @@ __all__ = [
     "WrongUsage",
     "select_environment",
 ]
+
+_HOMES = {
+    "adapters": ("Adapter", "Adapters"),
+    "environments": ("Environment", "EnvironmentStatus"),
+    "errors": (
+        "EnvironmentRunError",
+        "IllegalTransition",
+        "LeaseLost",
+        "LeaseholdError",
+        "NoSuch",
+        "StillHeld",
+        "StoreError",
+        "StoreTooNew",
+        "WrongUsage",
+    ),
+    "lease": ("Lease",),
+    "orchestrator": ("Orchestrator",),
+    "request": ("OwnerLost", "SyncBack"),
+    "selection": ("SILENT", "Layer", "Selection", "select_environment"),
+    "settings": ("Settings",),
+    "step": ("News",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
