@@ -11,7 +11,7 @@ Rules that every driver keeps (the conformance suite checks them):
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from leasehold.drivers.capabilities import Capabilities
 from leasehold.drivers.context import Context
@@ -71,7 +71,11 @@ class Driver(Protocol):
 
     name: str
     version: str
-    Config: type[BaseModel]
+
+    @property
+    def Config(self) -> type[BaseModel]:
+        """Its config, with ``extra="forbid"``; a class attribute will do."""
+        ...
 
     def capabilities(self, config: Any) -> Capabilities:
         """What it can do with this config."""
@@ -138,6 +142,16 @@ class SyncsBack(Protocol):
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         """Bring the run's changes back, three-way. Raises ``SyncConflict``; may be run again."""
         ...
+
+
+def holds_subjects(driver: Driver) -> TypeGuard[Exclusive]:
+    """Whether a driver is ``Exclusive``."""
+    return hasattr(driver, "subjects")
+
+
+def syncs_back(driver: Driver) -> TypeGuard[SyncsBack]:
+    """Whether a driver is one that ``SyncsBack``."""
+    return hasattr(driver, "sync_back")
 
 
 @runtime_checkable

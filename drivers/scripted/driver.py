@@ -239,8 +239,6 @@ class ScriptedDriver:
             raise Gone(f"{handle.place} is gone")
         return standing
 
-    async def _verb(
-        self, verb: Verb, about: str, context: Context, effect: Callable[[Provider, int], T]
-    ) -> T:
+    async def _verb(self, verb: Verb, about: str, context: Context, effect: Callable[[Provider, int], T]) -> T:
         config = self._config(context)
         return await self._stage.act(self.at_provider(config), verb, about, config, context, effect)

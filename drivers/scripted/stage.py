@@ -15,9 +15,7 @@ from leasehold.drivers.scripted.provider import Provider
 
 T = TypeVar("T")
 _LIES: dict[tuple[Verb, Lie], Any] = {
-    ("probe", "sick"): Health(
-        (Check("scripted", ok=False, detail="sick on script", mend="mend the script"),)
-    ),
+    ("probe", "sick"): Health((Check("scripted", ok=False, detail="sick on script", mend="mend the script"),)),
     ("recover", "absent"): Absent(),
     ("recover", "unknown"): Unknown("unknown on script"),
     ("inspect", "gone"): Observed(Condition.GONE),

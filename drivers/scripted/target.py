@@ -127,7 +127,7 @@ class ScriptedTarget:
         self._standing()
         data = self._provider.shelf.get(self._name(path))
         if data is None:
-            raise FileNotFoundError(path)
+            raise Gone(f"no such file in the place: {path}")
         return data
 
     def _write(self, path: str, data: bytes) -> None:

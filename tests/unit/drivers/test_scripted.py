@@ -81,9 +81,7 @@ async def acquired(driver: ScriptedDriver, config: ScriptedConfig | None = None)
     return await driver.acquire(KEY, REQUEST, tags(), context(config))
 
 
-async def realized(
-    driver: ScriptedDriver, config: ScriptedConfig | None = None
-) -> tuple[Handle, Realization]:
+async def realized(driver: ScriptedDriver, config: ScriptedConfig | None = None) -> tuple[Handle, Realization]:
     handle = await acquired(driver, config)
     return handle, await driver.realize(handle, WORKSPACE, context(config))
 
@@ -504,7 +502,7 @@ async def test_files_are_kept_with_the_place(on_disk: bool, tmp_path: Path) -> N
     assert (tmp_path / "back" / "deep" / "x").read_bytes() == b"\xff\x00"
     await here.get("a/b.txt", tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_bytes() == b"hello"
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Gone, match="no such file"):
         await here.read("nothing")
     handle = await driver.acquire(KEY, REQUEST, tags(), context(config))
     await driver.release(handle, ReleaseMode.DESTROY, context(config))
