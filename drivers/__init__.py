@@ -3,7 +3,17 @@
 from leasehold.drivers.capabilities import Capabilities, Fencing, Mode, Transport
 from leasehold.drivers.command import Command, Outcome, Output, Result, Streams
 from leasehold.drivers.context import Context
-from leasehold.drivers.driver import Check, Driver, Exclusive, Health, Problem, Records, SyncsBack
+from leasehold.drivers.driver import (
+    Check,
+    Driver,
+    Exclusive,
+    Health,
+    Problem,
+    Records,
+    SyncsBack,
+    holds_subjects,
+    syncs_back,
+)
 from leasehold.drivers.errors import (
     Conflict,
     Damaged,
@@ -86,4 +96,6 @@ __all__ = [
     "Unknown",
     "Unusable",
     "Workspace",
+    "holds_subjects",
+    "syncs_back",
 ]

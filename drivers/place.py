@@ -1,7 +1,7 @@
 """A place: what is asked for, how it is tagged, how it is found again, and what was seen of it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -49,7 +49,7 @@ class Handle:
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"driver": self.driver, "place": self.place, "data": dict(self.data), "version": self.version}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Handle":

@@ -11,7 +11,7 @@ from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.errors import StaleWrite
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
-from leasehold.states import Entry, Kind, LeaseEvent, Note
+from leasehold.states import Entry, Kind, Note
 from sqlalchemy import Connection, select
 
 _facts = attrgetter(*columns.FACTS)
@@ -150,6 +150,3 @@ def entry_of(row: Any) -> Entry:
         duration_ms=row.duration_ms,
         details=decode(row.details),
     )
-
-
-LEASE_EVENTS = frozenset(event.value for event in LeaseEvent)

@@ -3,18 +3,15 @@
 from typing import Any
 
 from leasehold.states import (
+    CLEANUP_EVENTS,
+    LEASE_EVENTS,
     BrokenJournal,
-    CleanupEvent,
     Entry,
     Facts,
     IllegalTransition,
     Kind,
-    LeaseEvent,
     apply,
 )
-
-_LEASE_EVENTS = frozenset(event.value for event in LeaseEvent)
-_CLEANUP_EVENTS = frozenset(event.value for event in CleanupEvent)
 
 
 class Draft:
@@ -59,9 +56,9 @@ class Draft:
         Raises ``IllegalTransition``, changing nothing that was committed.
         """
         facts = self.facts
-        if event in _LEASE_EVENTS:
+        if event in LEASE_EVENTS:
             source: str | None = facts.state.value
-        elif event in _CLEANUP_EVENTS:
+        elif event in CLEANUP_EVENTS:
             source = facts.cleanup.value
         else:
             source = None

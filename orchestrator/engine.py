@@ -11,7 +11,7 @@ from typing import Any
 
 from leasehold.drivers import DriverError
 from leasehold.orchestrator import error_table
-from leasehold.orchestrator.commits import LEASE_EVENTS, Commits
+from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.machine import TableMachine
@@ -19,10 +19,11 @@ from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.step import Failure, Interrupted, News, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
-from leasehold.orchestrator.store.ids import new_id
 from leasehold.orchestrator.terms import terms_digest
 from leasehold.states import (
+    CLEANUP_EVENTS,
     CLEANUP_TABLE,
+    LEASE_EVENTS,
     LEASE_TABLE,
     CleanupEvent,
     CleanupState,
@@ -33,8 +34,6 @@ from leasehold.states import (
     transition,
 )
 from transitions.core import EventData
-
-_CLEANUP_EVENTS = frozenset(event.value for event in CleanupEvent)
 
 
 class Engine:
@@ -105,7 +104,7 @@ class Engine:
             raise Interrupted
         commits = self._commits
         commits.owner.check(lease)
-        step.attempt = new_id(8)
+        step.attempt = commits.store.ids.random(8)
         deadline = commits.store.clock.now() + int((self._steps.seconds(step.event, lease) + 10) * 1e6)
         details: dict[str, Any] = {"deadline": deadline}
         acquiring = step.event == LeaseEvent.ACQUIRE.value
@@ -148,7 +147,7 @@ class Engine:
             duration_ms=step.duration_ms,
             details=step.details,
         )
-        if event == LeaseEvent.ACQUIRE.value or event in _CLEANUP_EVENTS:
+        if event == LeaseEvent.ACQUIRE.value or event in CLEANUP_EVENTS:
             commits.log(lease, draft)
         self.tell(lease, event, "done", _told(step), step.duration_ms)
 
@@ -162,7 +161,7 @@ class Engine:
             event, kind, attempt = failure.event, Kind.FAILED, draft.facts.pending_attempt
             if attempt is None and transition(event).intent:
                 # refused before its claim held: the journal says that it was begun, and failed
-                attempt = new_id(8)
+                attempt = commits.store.ids.random(8)
                 commits.add(lease, draft, event.value, Kind.BEGUN, attempt=attempt, details={"deadline": now})
             if event is LeaseEvent.RESOLVE:
                 details["expires_at"] = now

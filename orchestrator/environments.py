@@ -7,7 +7,6 @@ from typing import Any
 from leasehold.orchestrator.errors import NoSuch, WrongUsage
 from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.store.encoding import decode, encode
-from leasehold.orchestrator.store.ids import new_id
 from leasehold.orchestrator.store.store import Store
 from leasehold.states import Policy
 from sqlalchemy import Connection, insert, select, update
@@ -185,7 +184,7 @@ class Environments:
     ) -> dict[str, Any]:
         now = self._store.clock.now()
         return {
-            "id": new_id(),
+            "id": self._store.ids.random(),
             "company_id": company_id,
             "name": name,
             "driver": driver,

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from leasehold.drivers import Mode, SyncsBack, Transport
+from leasehold.drivers import Mode, Transport, syncs_back
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
@@ -304,7 +304,7 @@ class Life:
             local = driver.capabilities(lease.config).transport is Transport.LOCAL
             wanted = SyncBack.NEVER if local else SyncBack.ON_SUCCESS
         asked = wanted is SyncBack.ALWAYS or (wanted is SyncBack.ON_SUCCESS and success)
-        return asked and isinstance(driver, SyncsBack)
+        return asked and syncs_back(driver)
 
     def _interruption(self, lease: Lease) -> Failure:
         if lease.lost is not None:

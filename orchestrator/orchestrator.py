@@ -25,7 +25,6 @@ from leasehold.orchestrator.step import Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
-from leasehold.orchestrator.store.ids import sortable_id
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
@@ -249,7 +248,9 @@ class Orchestrator:
 
     async def _acquire(self, request: Request, listener: Listener | None) -> Lease:
         policy = Policy(request.policy) if request.policy else Policy.EPHEMERAL
-        lease = Lease(self._life, Terms(sortable_id(self.store.clock.now()), request, policy), Facts(), listener)
+        lease = Lease(
+            self._life, Terms(self.store.ids.sortable(self.store.clock.now()), request, policy), Facts(), listener
+        )
         try:
             for _ in range(_TRIES):
                 try:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.errors import StoreError
-from leasehold.orchestrator.store.ids import new_id
 from leasehold.orchestrator.store.store import Store
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -42,7 +41,7 @@ class Owner:
         """The id to act under, registered; a new one where the last has lapsed."""
         if time.monotonic() >= self._valid_until:
             self._lapse()
-            self.id = new_id()
+            self.id = self._store.ids.random()
             before = time.monotonic()
             await self._store.writer.job(self._register)
             self._valid_until = before + self._claim

@@ -15,7 +15,6 @@ from leasehold.drivers import (
     Capabilities,
     Command,
     Context,
-    Exclusive,
     Found,
     Handle,
     Mode,
@@ -27,10 +26,11 @@ from leasehold.drivers import (
     Registry,
     ReleaseMode,
     Result,
-    SyncsBack,
     Tags,
     TimedOut,
     Unusable,
+    holds_subjects,
+    syncs_back,
 )
 from leasehold.orchestrator.adapters import Adapters
 from leasehold.orchestrator.environments import Environment, Environments, EnvironmentStatus
@@ -47,7 +47,7 @@ from leasehold.orchestrator.step import Interrupted, News, ProvenAbsent, Step, S
 from leasehold.orchestrator.store.encoding import decode, digest, encode
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
-from leasehold.states import LeaseEvent, Policy
+from leasehold.states import LEASE_EVENTS, LeaseEvent, Policy
 from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class Steps:
             raise (Unusable if problem.about == "workspace" else Refused)(problem.message)
         lease.driver, lease.config, lease.tree = driver, config, path
         lease.environment_version = environment.version
-        if isinstance(driver, Exclusive):
+        if holds_subjects(driver):
             lease.subjects = driver.subjects(place, config)
 
     async def acquire(self, lease: Lease, step: Step) -> None:
@@ -209,7 +209,8 @@ class Steps:
 
     async def sync_back(self, lease: Lease, step: Step) -> None:
         """Bring the run's changes back into the workspace."""
-        assert isinstance(lease.driver, SyncsBack)
+        assert lease.driver is not None
+        assert syncs_back(lease.driver)
         context = self.context(lease, step)
         report = await self._verb(
             lease, step, context, lease.driver.sync_back(_handle(lease), _realization(lease), context)
@@ -266,7 +267,7 @@ class Steps:
         """The circumstances of one verb."""
         seconds = self.seconds(step.event, lease)
         stop = asyncio.Event()
-        if step.event in set(LeaseEvent):
+        if step.event in LEASE_EVENTS:
             lease.stop = stop
             if lease.interruption is not None:
                 stop.set()
@@ -303,21 +304,20 @@ class Steps:
     async def _command(self, lease: Lease, step: Step, context: Context, run: Awaitable[Result]) -> Result:
         """A command inside a step: it is ended when the step is told to stop."""
         task = asyncio.ensure_future(run)
-        stopped = asyncio.ensure_future(context.stop.wait())
+        lease.commands = lease.commands or set()
+        lease.commands.add(task)
         try:
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-            if context.stop.is_set():
-                raise Interrupted
             return await self._verb(lease, step, context, task)
+        except asyncio.CancelledError:
+            if lease.interruption is None:
+                raise
+            raise Interrupted from None
         finally:
-            stopped.cancel()
+            lease.commands.discard(task)
 
     async def _baseline(self, lease: Lease, step: Step, context: Context) -> None:
         driver = self.driver_of(lease)
-        if isinstance(driver, SyncsBack) and lease.terms.mode is not Mode.IN_PLACE:
+        if syncs_back(driver) and lease.terms.mode is not Mode.IN_PLACE:
             await self._verb(lease, step, context, driver.baseline(_handle(lease), _realization(lease), context))
 
     async def _release(self, lease: Lease, step: Step, handle: Handle, mode: ReleaseMode, context: Context) -> None:

@@ -1,6 +1,7 @@
 """What may happen to a lease. Pure: no I/O, no clock, no randomness, no logging."""
 
 from leasehold.states.cleanup import (
+    CLEANUP_EVENTS,
     CLEANUP_TABLE,
     CleanupEvent,
     CleanupState,
@@ -16,6 +17,7 @@ from leasehold.states.journal import Entry, Kind, Note
 from leasehold.states.lease import (
     ENDED,
     HOLDING,
+    LEASE_EVENTS,
     LEASE_TABLE,
     LIVE,
     LeaseEvent,
@@ -28,10 +30,12 @@ from leasehold.states.policy import POLICY_TABLE, Outcome, Policy, PolicyRow, cl
 from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, status, stuck
 
 __all__ = [
+    "CLEANUP_EVENTS",
     "CLEANUP_TABLE",
     "ENDED",
     "GUARDS",
     "HOLDING",
+    "LEASE_EVENTS",
     "LEASE_TABLE",
     "LIVE",
     "POLICY_TABLE",

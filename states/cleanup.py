@@ -137,6 +137,9 @@ CLEANUP_TABLE: tuple[CleanupTransition, ...] = (
 )
 
 
+CLEANUP_EVENTS = frozenset(str(event) for event in CleanupEvent)
+
+
 def cleanup_transition(event: CleanupEvent) -> CleanupTransition:
     """The row of an event (each event has one)."""
     return _ROWS[event]

@@ -6,15 +6,13 @@ number of the invariant that it breaks (DESIGN section 12).
 
 from collections.abc import Iterable
 
-from leasehold.states.cleanup import CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
+from leasehold.states.cleanup import CLEANUP_EVENTS, CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
 from leasehold.states.code import ErrorCode
 from leasehold.states.facts import Facts
 from leasehold.states.guards import GUARDS
 from leasehold.states.journal import Entry, Kind, Note
-from leasehold.states.lease import LeaseEvent, LeaseState, Transition, transition
+from leasehold.states.lease import LEASE_EVENTS, LeaseEvent, LeaseState, Transition, transition
 
-_LEASE_EVENTS = frozenset(event.value for event in LeaseEvent)
-_CLEANUP_EVENTS = frozenset(event.value for event in CleanupEvent)
 _NOTES = frozenset(note.value for note in Note)
 _NEW_HOLDER = frozenset({Note.TAKE_OVER.value, Note.ATTACH.value})
 
@@ -52,9 +50,9 @@ def apply(after: Facts, entry: Entry) -> None:
     if after.version == 0:
         after.created_at, after.owners = entry.at, 1
     after.version, after.owner, after.epoch = entry.seq, entry.owner, entry.epoch
-    if entry.event in _LEASE_EVENTS:
+    if entry.event in LEASE_EVENTS:
         _lease_step(after, entry)
-    elif entry.event in _CLEANUP_EVENTS:
+    elif entry.event in CLEANUP_EVENTS:
         _cleanup_step(after, entry)
     elif entry.event in _NOTES and entry.kind is Kind.NOTE:
         _note(after, entry)

@@ -219,6 +219,9 @@ LEASE_TABLE: tuple[Transition, ...] = (
 )
 
 
+LEASE_EVENTS = frozenset(str(event) for event in LeaseEvent)
+
+
 def transition(event: LeaseEvent) -> Transition:
     """The row of an event (each event has one)."""
     return _ROWS[event]

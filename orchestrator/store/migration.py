@@ -4,7 +4,7 @@ import sqlite3
 
 from leasehold.orchestrator.store.clock import wall
 from leasehold.orchestrator.store.errors import StoreTooNew
-from leasehold.orchestrator.store.ids import new_id
+from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
@@ -48,7 +48,7 @@ def _migrate(engine: Engine, schema: Schema) -> None:
         config.attributes.update(connection=connection, schema=schema)
         command.upgrade(config, HEAD)
         if connection.execute(select(schema.ledger.c.id)).first() is None:
-            values = {"id": new_id(8), "created_at": wall(), "epoch": 0}
+            values = {"id": Ids().random(8), "created_at": wall(), "epoch": 0}
             connection.execute(schema.ledger.insert().values(values))
         connection.commit()
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
 from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.migration import begin_exclusive, ensure
 from leasehold.orchestrator.store.schema import DEFAULT_PREFIX, Schema, schema
 from leasehold.orchestrator.store.sqlite import SqliteBatches, explain
@@ -28,6 +29,7 @@ class Store:
         self.clock = clock
         self.ledger = ledger
         self.boot = boot
+        self.ids = Ids()
 
     @classmethod
     async def open(cls, url: str, *, patience: float = 10.0, prefix: str = DEFAULT_PREFIX) -> "Store":
