@@ -63,3 +63,5 @@ JOURNAL = (
     "duration_ms",
     "details",
 )
+
+ACTIVITY = ("lease_id", "action", "at", "company_id", "run_id", "agent_id", "details")

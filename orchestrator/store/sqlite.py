@@ -1,6 +1,6 @@
 """The SQLite side of the writer: one connection, one transaction a batch.
 
-SQLAlchemy compiles the statements once; they run below it, on the DBAPI cursor (docs/design/002).
+The statements run below SQLAlchemy, on the DBAPI connection, many rows at once (docs/design/002).
 """
 
 import sqlite3
@@ -16,10 +16,10 @@ from leasehold.orchestrator.store.errors import (
     StoreError,
     StoreLost,
 )
+from leasehold.orchestrator.store.rows import ManyRows
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.write import Write
-from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, exists, select, update
 from sqlalchemy.sql import ClauseElement
 
 Job = Callable[[Connection], Any]
@@ -37,33 +37,13 @@ class SqliteBatches:
         self._schema = schema
         self._connection: Connection | None = None
         lease, journal, hold = schema.lease, schema.journal, schema.hold
-        self._insert = self._sql(
-            insert(lease).values({name: bindparam(name) for name in columns.TERMS + columns.CHANGING}),
-            *columns.TERMS,
-            *columns.CHANGING,
-        )
-        self._update = self._sql(
-            update(lease)
-            .where(
-                lease.c.id == bindparam("k_id"),
-                lease.c.version == bindparam("k_version"),
-                lease.c.epoch == bindparam("k_epoch"),
-            )
-            .values({name: bindparam(name) for name in columns.CHANGING}),
-            *columns.CHANGING,
-            "k_id",
-            "k_version",
-            "k_epoch",
-        )
-        self._journal = self._sql(
-            insert(journal).values({name: bindparam(name) for name in columns.JOURNAL}), *columns.JOURNAL
-        )
-        self._hold = self._sql(
-            upsert(hold).values(subject=bindparam("subject"), lease_id=bindparam("lease_id")).on_conflict_do_nothing()
-        )
+        self._insert = _insert(lease, columns.TERMS + columns.CHANGING)
+        self._journal = _insert(journal, columns.JOURNAL)
+        self._hold = _insert(hold, ("subject", "lease_id"), "ON CONFLICT DO NOTHING")
+        self._activity = _insert(schema.activity, columns.ACTIVITY, "ON CONFLICT DO NOTHING")
+        self._update = _update(lease, columns.CHANGING, ("id", "version", "epoch"))
         self._free = self._sql(delete(hold).where(hold.c.lease_id == bindparam("k_id")))
         self._holder = self._sql(select(hold.c.lease_id).where(hold.c.subject == bindparam("k_subject")))
-        self._activity = self._sql(upsert(schema.activity).values(_binds(schema.activity)).on_conflict_do_nothing())
         environment = schema.environment
         self._active = self._sql(
             select(
@@ -77,13 +57,8 @@ class SqliteBatches:
         ledger = schema.ledger
         self._draw = self._sql(update(ledger).values(epoch=ledger.c.epoch + bindparam("n")).returning(ledger.c.epoch))
 
-    def _sql(self, statement: ClauseElement, *names: str) -> str:
-        """The SQL of a statement. ``names`` is the order in which its values will be given."""
-        compiled = statement.compile(dialect=self._engine.dialect)
-        order = getattr(compiled, "positiontup", None)
-        if names and list(names) != order:
-            raise AssertionError(f"the columns are compiled in another order: {order}")
-        return str(compiled)
+    def _sql(self, statement: ClauseElement) -> str:
+        return str(statement.compile(dialect=self._engine.dialect))
 
     def commit(self, writes: Sequence[Write], jobs: Sequence[Job]) -> list[Any]:
         """One answer an item, writes first: an epoch or a job's value, or the exception that refused it."""
@@ -176,16 +151,16 @@ class SqliteBatches:
             if not raw.execute(self._active, (*key, "active")).fetchone()[0]:
                 raise _Refused
         if created:
-            raw.executemany(self._insert, created)
-        if changed and raw.executemany(self._update, changed).rowcount != len(changed):
+            self._insert.run(raw, created)
+        if changed and self._update.run(raw, changed) != len(changed):
             raise _Refused
-        if holds and raw.executemany(self._hold, holds).rowcount != len(holds):
+        if holds and self._hold.run(raw, holds) != len(holds):
             raise _Refused
-        raw.executemany(self._journal, journal)
+        self._journal.run(raw, journal)
         if freed:
             raw.executemany(self._free, freed)
         if activities:
-            raw.executemany(self._activity, activities)
+            self._activity.run(raw, activities)
         return epochs
 
     def _epochs(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
@@ -276,5 +251,12 @@ def explain(error: sqlite3.Error) -> StoreError:
     return StoreError(f"the store failed: {text}")
 
 
-def _binds(table: Any) -> dict[str, Any]:
-    return {column.name: bindparam(column.name) for column in table.columns}
+def _insert(table: Table, names: Sequence[str], tail: str = "") -> ManyRows:
+    return ManyRows(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES", len(names), tail)
+
+
+def _update(table: Table, names: Sequence[str], keys: Sequence[str]) -> ManyRows:
+    """Sets ``names`` where ``keys`` are as given; a row's values are those of both, in this order."""
+    sets = ", ".join(f"{name} = new.column{place}" for place, name in enumerate(names, 1))
+    where = " AND ".join(f"{table.name}.{key} = new.column{place}" for place, key in enumerate(keys, len(names) + 1))
+    return ManyRows(f"UPDATE {table.name} SET {sets} FROM (VALUES", len(names) + len(keys), f") AS new WHERE {where}")
