@@ -102,7 +102,7 @@ class Lifecycle(Suite):
         scene.require(scene.can.tagged, "tags")
         key = scene.new_key()
         handle = await scene.acquire(scene.workspace(), key)
-        (resource,) = await scene.owned()
+        resource = await scene.only()
         assert (resource.driver, resource.place) == (scene.driver.name, handle.place)
         assert resource.handle.place == handle.place
         tags = resource.tags
@@ -117,7 +117,7 @@ class Lifecycle(Suite):
         """A sweep's destroy needs the listing alone, and may come twice."""
         scene.require(scene.can.tagged, "tags")
         handle, _, _ = await scene.realized()
-        (resource,) = await scene.owned()
+        resource = await scene.only()
         scene.driver = self.make_driver()
         await scene.driver.destroy(resource, scene.context())
         await scene.driver.destroy(resource, scene.context())
@@ -129,7 +129,7 @@ class Lifecycle(Suite):
         """What bears other tags than were listed stays: it may be another's by now."""
         scene.require(scene.can.tagged, "tags")
         handle = await scene.acquire(scene.workspace())
-        (resource,) = await scene.owned()
+        resource = await scene.only()
         other = replace(resource, tags=replace(resource.tags, ledger="another", lease_id="another"))
         with suppress(DriverError):
             await scene.driver.destroy(other, scene.context())

@@ -28,7 +28,7 @@ class Verdict:
 
 def rule(test: Callable[[Any, Scene], Awaitable[None]]) -> Callable[[Any], None]:
     """Make a test of a coroutine method that takes a ``Scene``. It needs no plugin and no fixture."""
-    group = test.__qualname__.partition(".")[0].lower()
+    group = _group(test)
 
     def run(self: Suite) -> None:
         for name in (group, test.__name__.removeprefix("test_")):
@@ -59,8 +59,14 @@ def verdicts(suite: Suite) -> Iterator[Verdict]:
         except Exception as error:  # noqa: BLE001 - whatever a driver does is a verdict
             last = traceback.extract_tb(error.__traceback__)[-1]
             outcome, detail = "failed", f"{type(error).__name__}: {error or last.line}"
-        group = test.__qualname__.partition(".")[0].lower()
-        yield Verdict(group, name, test.__doc__ or "", outcome, detail, time.monotonic() - started)
+        group = _group(test)
+        words = name.removeprefix("test_").replace("_", " ")
+        yield Verdict(group, words, test.__doc__ or "", outcome, detail, time.monotonic() - started)
+
+
+def _group(test: Callable[..., Any]) -> str:
+    """The class in which a test is written."""
+    return test.__qualname__.split(".")[-2].lower()
 
 
 def _names(suite: type[Suite]) -> list[str]:

@@ -162,6 +162,12 @@ class Scene:
         listed = self.driver.owned(ledger or self.ledger, self.context())
         return [resource async for resource in listed]
 
+    async def only(self) -> Resource:
+        """The one resource that is listed."""
+        listed = await self.owned()
+        assert len(listed) == 1, f"one resource was expected, {len(listed)} are listed"
+        return listed[0]
+
     async def release(self, handle: Handle, mode: ReleaseMode = ReleaseMode.DESTROY) -> bool:
         """Release the place; whether it was there."""
         return (await self.driver.release(handle, mode, self.context())).was_there
