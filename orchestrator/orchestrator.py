@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from leasehold.drivers import Driver, Mode, Registry
+from leasehold.drivers import Driver, Mode, Registry, Target
 from leasehold.orchestrator.adapters import Adapter, Adapters
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
@@ -27,7 +27,7 @@ from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
-from leasehold.states import ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
+from leasehold.states import CleanupState, Entry, ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
 from sqlalchemy import Connection, update
 
 _TRIES = 5
@@ -165,8 +165,30 @@ class Orchestrator:
             raise IllegalTransition(row.terms.id, "attach", row.facts.state.value, "the lease has ended")
         lease = await self._take(row, force=force)
         if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            await self._life.reach(lease)
+            try:
+                await self._life.reach(lease)
+            except BaseException:
+                await self._life.detach(lease)  # it is as usable, or unusable, as it was
+                raise
         return lease
+
+    async def visit(self, lease_id: str, *, company_id: str | None = None) -> Target:
+        """The target of a place that was kept, to look around in. The lease stays as it is.
+
+        Raises ``NoSuch``, ``IllegalTransition`` where no place is kept, ``DriverError`` where it is gone.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if row.facts.cleanup is not CleanupState.RETAINED or row.papers["realization"] is None:
+            raise IllegalTransition(row.terms.id, "visit", row.facts.cleanup.value, "no place is kept")
+        lease = self._lease_of(row)
+        await self._life.reach(lease)
+        assert lease.target is not None
+        return lease.target
+
+    async def journal(self, lease_id: str, *, company_id: str | None = None) -> list[Entry]:
+        """A lease's journal, oldest row first. Raises ``NoSuch``."""
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        return await self._life.journal(row.terms.id)
 
     async def release(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease | None:
         """End a lease as wanted, or the keeping of its place; from any process.
@@ -181,7 +203,6 @@ class Orchestrator:
             return None
         lease = await self._take(row, force=force)
         if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            await self._life.reach(lease)
             await self._life.release(lease)
         else:
             why = f"its owner was lost at {lease.facts.pending_event or lease.facts.state}, and it was released"
@@ -268,6 +289,10 @@ class Orchestrator:
             raise await self._life.refuse(lease, Held("its environment or holder keeps changing; try again"))
         except StepFailed as failed:
             raise self._life.reported(lease, failed) from failed.__cause__
+        except asyncio.CancelledError:
+            if lease.facts.state.live and lease.lost is None:  # it came up just then, and nobody gets it
+                await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
+            raise
 
     async def _resolve_conflict(self, lease: Lease, conflict: HoldConflict) -> Lease | None:
         """The run's own lease, or none where the dead holder was ended. Raises ``StepFailed``."""
