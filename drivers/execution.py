@@ -71,7 +71,7 @@ class Supervision:
         let_go = self._let_go = self._let_go or loop.create_future()
         try:
             if not await link.request(EXECUTE, running.fds):
-                await self._bury(link)
+                await self._lose(link)
                 link = await self._link()
                 if not await link.request(EXECUTE, running.fds):
                     raise Unavailable("the supervisor of commands dies as soon as it has started")
@@ -84,7 +84,7 @@ class Supervision:
             self._in_flight.discard(finished)
             finished.set_result(None)
         if report is None and not self._left:
-            await self._bury(link)
+            await self._lose(link)
         if report is None or report["outcome"] == Outcome.TARGET_LOST:
             survivors = None if report is None else report["survivors"]
             lasted = time.monotonic() - begun
@@ -158,8 +158,10 @@ class Supervision:
             self._starting = None
             return None
 
-    async def _bury(self, link: Link) -> None:
-        """The supervisor has died: what it left is looked for when everything ends."""
+    async def _lose(self, link: Link) -> None:
+        """Nobody answered: where the supervisor has died, what it left is looked for when everything ends."""
+        if not await link.has_ended():
+            return
         starting = self._starting
         if starting is not None and starting.done() and starting.result() is link:
             self._starting = None
@@ -197,7 +199,7 @@ def _request(command: Command, cwd: Path, variables: Mapping[str, str], pause: f
     argv = [os.fsencode(part) for part in (("bash", "-c") if command.shell else ()) + command.argv]
     env = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
     folder = os.fsencode((cwd / (command.cwd or "")).absolute())
-    if not argv:
+    if not argv or not argv[0]:
         raise ValueError("a command needs a program")
     if any(not name or b"=" in name for name in env):
         raise ValueError("a variable's name is not empty and has no =")

@@ -73,6 +73,14 @@ class Link:
         self._control.close()
         threading.Thread(target=self._process.wait, daemon=True).start()
 
+    async def has_ended(self) -> bool:
+        """Whether the supervisor's process has ended, or does so within a moment."""
+        try:
+            await asyncio.to_thread(self._process.wait, _EXIT_BOUND)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     async def bury(self) -> None:
         """Wait for the supervisor's process, which has ended or is about to; kill it where it does not."""
         self._control.close()

@@ -44,12 +44,13 @@ async def _end_marked(folder: Path, marker: str, deadline: float, pause: float) 
     begun = time.monotonic()
     kill_at = min(begun + pause, (begun + deadline) / 2)
     asked: set[int] = set()
+    known: dict[int, str] = {}
     spared = _lineage()
     if not spared:
         return None
     while True:
         held = await asyncio.to_thread(_held, folder)
-        marked = await asyncio.to_thread(_marked, marker)
+        marked = await asyncio.to_thread(_marked, marker, known)
         if not marked and not held:
             return ()
         now = time.monotonic()
@@ -84,24 +85,29 @@ def _supervisors(folder: Path) -> list[int]:
     living: list[int] = []
     for line in (folder / LOCK).read_text().splitlines():
         pid, _, since = line.partition(" ")
-        if started(int(pid)) == since:
+        if pid.isdigit() and started(int(pid)) == since:
             living.append(int(pid))
     return living
 
 
-def _marked(marker: str) -> list[int]:
-    """All living processes that bear the marker, and all below them."""
+def _marked(marker: str, known: dict[int, str]) -> list[int]:
+    """All living processes that bear the marker, all below them, and those of them that an earlier call
+    saw: where one ended, what was below it is not found by the marker any more. ``known`` is what was seen.
+    """
     bears = f"{MARKER}={marker}".encode()
-    marked: dict[int, None] = {}
+    found = [pid for pid, since in known.items() if started(pid) == since]
     for pid in processes():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
             continue  # gone, or another user's
         if bears in environment.split(b"\0"):
-            marked[pid] = None
-            marked.update(dict.fromkeys(below(pid)))
-    return [pid for pid in marked if runs(pid)]
+            found.append(pid)
+    tree = dict.fromkeys(process for pid in found for process in (pid, *below(pid)))
+    living = [pid for pid in tree if runs(pid)]
+    known.clear()
+    known.update((pid, since) for pid in living if (since := started(pid)) is not None)
+    return living
 
 
 def _lineage() -> set[int]:

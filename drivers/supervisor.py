@@ -43,7 +43,7 @@ EXECUTE, EMPTY, END, DETACH = b"x", b"p", b"e", b"d"
 LOCK = "supervisor.lock"
 """The file in a lease's folder on which its supervisors hold a shared lock."""
 
-_MOST_STREAMS = 4
+_NEEDS = {EXECUTE: 4, EMPTY: 1, END: 1, DETACH: 1}
 _WATCHERS_LEAD = 0.5
 _LOST_BOUND = 1.0
 _PASS = 0.05
@@ -57,7 +57,7 @@ class Supervisor:
         self._folder = folder
         self._pause = pause
         self._lock = _register(folder)
-        self._wake = Wake(signal.SIGCHLD, signal.SIGTERM)
+        self._wake = Wake()
         self._control = socket.socket(fileno=control)
         self._caller = _watch_caller()
         self._channels: dict[int, int] = {}
@@ -80,18 +80,20 @@ class Supervisor:
                     break
                 if fd == self._control.fileno():
                     self._serve_request()
-                elif fd == self._wake.fd:
-                    if signal.SIGTERM in self._wake.taken():
-                        self._end(self._pause + KILL_BOUND)
                 elif fd == self._caller:
                     self._end(self._pause + KILL_BOUND)
-                else:
+                elif fd in self._pipes:
                     self._empty(fd)
             self._look()
+            if self._serving and self._wake.terminated():
+                self._end(self._pause + KILL_BOUND)
+        self._look()
 
     def _serve_request(self) -> None:
         request, fds = self._receive()
-        if request == EXECUTE:
+        if request in _NEEDS and len(fds) < _NEEDS[request]:
+            self._refuse(request, fds)
+        elif request == EXECUTE:
             self._fork_watcher(fds[0], tuple(fds[1:]))
         elif request == EMPTY:
             self._pipes.add(fds[0])
@@ -108,7 +110,7 @@ class Supervisor:
     def _receive(self) -> tuple[bytes, list[int]]:
         """One request and its descriptors. A byte at a time: so no two requests' descriptors are mixed."""
         try:
-            data, ancillary, _, _ = self._control.recvmsg(1, socket.CMSG_SPACE(_MOST_STREAMS * 4))
+            data, ancillary, _, _ = self._control.recvmsg(1, socket.CMSG_SPACE(max(_NEEDS.values()) * 4))
         except ConnectionResetError:
             return b"", []
         fds: list[int] = []
@@ -118,6 +120,13 @@ class Supervisor:
         for fd in fds:
             os.set_inheritable(fd, False)
         return data, fds
+
+    def _refuse(self, request: bytes, fds: list[int]) -> None:
+        """We have no room for all the descriptors of a request: it is the only one that fails."""
+        if request == EXECUTE and fds:
+            _report_failure(fds.pop(0), "exited", (), ("start", errno.EMFILE))
+        for fd in fds:
+            os.close(fd)
 
     def _fork_watcher(self, channel: int, streams: tuple[int, ...]) -> None:
         supervisor = os.getpid()
@@ -169,6 +178,8 @@ class Supervisor:
             self._poll.unregister(self._caller)
             os.close(self._caller)
             self._caller = None
+        if not self._descendants.reap():
+            self._wake.doze(_PASS)  # a watcher that has reported may be about to end
         frame.send(channel, {"goes_on": not self._descendants.reap()})
         os.close(channel)
 
@@ -198,7 +209,7 @@ class Supervisor:
         while orphans and time.monotonic() < give_up:
             tree = [*orphans, *(pid for orphan in orphans for pid in below(orphan))]
             self._descendants.kill(tree)
-            self._doze(_PASS)
+            self._wake.doze(_PASS)
             self._descendants.reap()
             orphans = {pid for pid in tree if runs(pid)}
         for channel in channels:
@@ -208,11 +219,7 @@ class Supervisor:
         """End everything within some seconds, and serve no more. Watchers end what is below them."""
         self._serving = False
         pause = min(self._pause + _WATCHERS_LEAD, within / 2)
-        return self._descendants.end(pause, within, self._doze, frozenset(self._channels))
-
-    def _doze(self, seconds: float) -> None:
-        select.select([self._wake.fd], [], [], seconds)
-        self._wake.taken()
+        return self._descendants.end(pause, within, self._wake.doze, frozenset(self._channels))
 
 
 def _report_failure(

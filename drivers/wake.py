@@ -4,6 +4,7 @@ The supervisor imports this file before it serves, so it imports little.
 """
 
 import os
+import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,22 +14,30 @@ else:
 
 
 class Wake:
-    """A pipe that gets one byte, its number, for each of some signals."""
+    """SIGCHLD and SIGTERM, noted in a pipe. ``fd`` polls readable when one has come."""
 
-    def __init__(self, *signals: int) -> None:
+    def __init__(self) -> None:
+        self._terminated = False
         self.fd, self._write = os.pipe()
         os.set_blocking(self.fd, False)
         os.set_blocking(self._write, False)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for signum in signals:
+        for signum in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(signum, _noted)
 
-    def taken(self) -> bytes:
-        """The signals that have come since the last call."""
+    def terminated(self) -> bool:
+        """Whether a SIGTERM has ever come; ``fd`` is quiet again until the next signal."""
         try:
-            return os.read(self.fd, 4096)
+            noted = os.read(self.fd, 4096)
         except BlockingIOError:
-            return b""
+            noted = b""
+        self._terminated = self._terminated or signal.SIGTERM in noted
+        return self._terminated
+
+    def doze(self, seconds: float) -> None:
+        """Wait some seconds, or until a signal comes."""
+        select.select([self.fd], [], [], seconds)
+        self.terminated()
 
     def close(self) -> None:
         """Let go of the pipe; the signals keep their handlers."""

@@ -42,7 +42,7 @@ class Watcher:
         self._folder = folder
         self._channel = channel
         self._streams = streams
-        self._wake = Wake(signal.SIGCHLD, signal.SIGTERM)
+        self._wake = Wake()
         self._poll = select.poll()
         self._poll.register(self._wake.fd, select.POLLIN)
         self._poll.register(channel, select.POLLIN)
@@ -55,9 +55,11 @@ class Watcher:
         if request is None or os.getppid() != self._supervisor:
             return
         record = request["record"]
-        if record is not None:
-            _forget(self._folder, record)
         begun = time.monotonic()
+        failure = None if record is None else _forget(self._folder, record)
+        if failure is not None:
+            self._report("exited", None, (), begun, failure)
+            return
         foreground = self._foreground(request)
         try:
             pid, failure_end = self._start(request)
@@ -69,7 +71,7 @@ class Watcher:
         if outcome == "exited":
             survivors = self._descendants.left()
         else:
-            survivors = self._descendants.end(request["pause"], request["pause"] + KILL_BOUND, self._doze)
+            survivors = self._descendants.end(request["pause"], request["pause"] + KILL_BOUND, self._wake.doze)
         if foreground is not None:
             self._give_back_terminal(foreground)
         if outcome == "target_lost":
@@ -80,7 +82,7 @@ class Watcher:
             failure = _write_record(self._folder, record, _exit_code(status, failure)) or failure
         self._report(outcome, status, survivors, begun, failure)
         if not self._descendants.adopting:
-            self._linger()
+            self._linger(request["pause"])
 
     def _report(
         self,
@@ -141,7 +143,7 @@ class Watcher:
                     if _said(fd) != frame.LET_GO:
                         return "cancelled"
                     self._poll.unregister(fd)
-                elif signal.SIGTERM in self._wake.taken():
+                elif self._wake.terminated():
                     return "cancelled"
             if deadline is not None and time.monotonic() >= deadline:
                 return "timed_out"
@@ -153,11 +155,7 @@ class Watcher:
             waits.append(max(0.0, deadline - time.monotonic()))
         return min(waits) * 1000 if waits else None
 
-    def _doze(self, seconds: float) -> None:
-        select.select([self._wake.fd], [], [], seconds)
-        self._wake.taken()
-
-    def _linger(self) -> None:
+    def _linger(self, pause: float) -> None:
         """Where nothing is adopted, stay by the command's group until the lease ends or the group has."""
         group = self._descendants.group
         while group is not None and os.getppid() == self._supervisor:
@@ -165,10 +163,10 @@ class Watcher:
                 os.killpg(group, 0)
             except ProcessLookupError:
                 return
-            select.select([self._wake.fd], [], [], _LOOK)
-            if signal.SIGTERM in self._wake.taken():
+            self._wake.doze(_LOOK)
+            if self._wake.terminated():
                 break
-        self._descendants.end(_LOOK, _LOOK + KILL_BOUND, self._doze)
+        self._descendants.end(pause, pause + KILL_BOUND, self._wake.doze)
 
 
 def _become(request: "Request", streams: tuple[int, ...], watcher: int, failure: int) -> "NoReturn":
@@ -187,6 +185,7 @@ def _become(request: "Request", streams: tuple[int, ...], watcher: int, failure:
             os.dup2(stream, number)
         what = "cwd"
         os.chdir(request["cwd"])
+        what = "start"
         what, why = _execute(request["argv"], request["env"])
     except OSError as error:
         why = error.errno or why
@@ -251,12 +250,15 @@ def _record_path(folder: str, record: str) -> str:
     return f"{folder}/commands/{record}.json"
 
 
-def _forget(folder: str, record: str) -> None:
-    """Remove the record of an earlier command of this name: what runs has not ended yet."""
+def _forget(folder: str, record: str) -> "tuple[str, int] | None":
+    """Remove the record of an earlier command of this name: what runs has not ended yet. What failed."""
     try:
         os.unlink(_record_path(folder, record))
     except FileNotFoundError:
-        return
+        return None
+    except OSError as error:
+        return "record", error.errno or errno.EIO
+    return None
 
 
 def _write_record(folder: str, record: str, exit_code: int) -> "tuple[str, int] | None":

@@ -2,24 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-
-class Eventually(Protocol):
-    """Waits for something outside of this process."""
-
-    async def __call__(self, holds: Callable[[], bool], seconds: float = 20.0) -> None: ...
+_PATIENCE = 20.0
 
 
 @pytest.fixture
-def eventually() -> Eventually:
-    """Looks again and again until something holds; fails after some seconds."""
+def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Looks at something outside of this process again and again until it holds."""
 
-    async def wait(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
+    async def wait(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _PATIENCE
         while not holds():
             assert time.monotonic() < deadline, "it did not come to hold in time"
             await asyncio.sleep(0.01)
