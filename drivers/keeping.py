@@ -1,0 +1,72 @@
+"""Changes that were not brought back, kept as an archive before their place is destroyed."""
+
+import io
+import json
+import os
+import shlex
+import tarfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from leasehold.drivers.durable import flush_folder
+from leasehold.drivers.place import Kept
+
+KEPT_FOR = 7 * 24 * 3600.0
+"""Seconds for which changes are kept."""
+
+_FOLDER = "kept"
+_CHANGED = "changed"
+_DELETED = "deleted.json"
+
+
+def keep_archive(
+    state_folder: Path,
+    lease_id: str,
+    tree: Path,
+    changed: Iterable[bytes],
+    deleted: Iterable[bytes],
+    check: Callable[[], None],
+) -> Kept:
+    """Write ``kept/<lease>.tar.gz`` whole: the changed files below ``changed/``, and ``deleted.json``.
+
+    Paths are relative to the tree. A file that vanished or cannot be read meanwhile ends the keeping with
+    its ``OSError``: nothing may be destroyed then.
+    """
+    folder = state_folder / _FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    archive = _free(folder, lease_id)
+    beside = folder / f".{archive.name}.new"
+    with beside.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=6) as tar:
+            for path in sorted(changed):
+                check()
+                name = os.fsdecode(path)
+                tar.add(tree / name, f"{_CHANGED}/{name}", recursive=False)
+            data = json.dumps([os.fsdecode(path) for path in sorted(deleted)]).encode()
+            facts = tarfile.TarInfo(_DELETED)
+            facts.size, facts.mtime, facts.mode = len(data), int(time.time()), 0o600
+            tar.addfile(facts, io.BytesIO(data))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(archive)
+    flush_folder(folder)
+    how = f"tar -xzf {shlex.quote(str(archive))} --strip-components=1 -C . {_CHANGED}"
+    return Kept(str(archive), how, time.time() + KEPT_FOR)
+
+
+def remove_old_archives(state_folder: Path) -> None:
+    """Remove the archives whose time is over."""
+    limit = time.time() - KEPT_FOR
+    for archive in (state_folder / _FOLDER).glob("*.tar.gz"):
+        if archive.is_file() and archive.stat().st_mtime < limit:
+            archive.unlink(missing_ok=True)
+
+
+def _free(folder: Path, lease_id: str) -> Path:
+    """A name that is not taken: a lease may keep changes more than once."""
+    count = 1
+    while (archive := folder / (f"{lease_id}.tar.gz" if count == 1 else f"{lease_id}-{count}.tar.gz")).exists():
+        count += 1
+    return archive

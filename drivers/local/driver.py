@@ -1,0 +1,281 @@
+"""The local driver: places on this machine."""
+
+import asyncio
+import os
+import shlex
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from leasehold.drivers.blocking import off_loop
+from leasehold.drivers.capabilities import Capabilities, Fencing, Mode, Transport
+from leasehold.drivers.context import Context
+from leasehold.drivers.driver import Health, Problem
+from leasehold.drivers.errors import Conflict, Damaged, Gone, Unavailable
+from leasehold.drivers.execution import Supervision, end_remains, recorded
+from leasehold.drivers.keeping import remove_old_archives
+from leasehold.drivers.local.config import LocalConfig
+from leasehold.drivers.local.fence import Fence, remove_old_fences
+from leasehold.drivers.local.in_place import InPlace
+from leasehold.drivers.local.machine import machine_id
+from leasehold.drivers.local.place import DRIVER, Place, places
+from leasehold.drivers.local.probe import look
+from leasehold.drivers.local.target import LocalTarget
+from leasehold.drivers.local.tree import Tree
+from leasehold.drivers.local.tree_copy import TreeCopy
+from leasehold.drivers.local.validate import problems
+from leasehold.drivers.local.worktree import Worktree
+from leasehold.drivers.place import (
+    Absent,
+    Condition,
+    Found,
+    Handle,
+    Observed,
+    PlaceRequest,
+    Released,
+    ReleaseMode,
+    Resource,
+    Tags,
+    Unknown,
+)
+from leasehold.drivers.secret import SecretRef
+from leasehold.drivers.target import Target
+from leasehold.drivers.variables import host_variables
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+
+T = TypeVar("T")
+
+_STOP_POLL = 0.1
+
+
+class LocalDriver:
+    """A place is a folder of ours; the mode says whether the tree stands in it.
+
+    ``in_place`` runs in the workspace itself, ``copy`` in a copy, ``git_worktree`` in a worktree on a
+    branch of the lease's own, or on an existing one. A workspace that is a link to a folder is that folder.
+    """
+
+    name = DRIVER
+    version = "1"
+    Config = LocalConfig
+
+    def __init__(self) -> None:
+        trees: tuple[Tree, ...] = (InPlace(), TreeCopy(), Worktree())
+        self._trees = {tree.mode: tree for tree in trees}
+
+    def capabilities(self, config: LocalConfig) -> Capabilities:
+        return Capabilities(
+            Transport.LOCAL,
+            modes=tuple(self._trees),
+            exclusive_modes=(Mode.IN_PLACE,),
+            fencing=Fencing.ENFORCED,
+            keyed=True,
+            tagged=True,
+            visibility_delay=0.0,
+            keeps=True,
+            parks=True,
+            syncs_back=True,
+            provisions_in_place=False,
+            summary="this machine: the folder itself, a copy of it, or a git worktree",
+        )
+
+    def validate(self, request: PlaceRequest, config: LocalConfig) -> list[Problem]:
+        return problems(request.workspace, self._trees)
+
+    def subjects(self, request: PlaceRequest, config: LocalConfig) -> tuple[str, ...]:
+        tree = self._trees.get(request.workspace.mode)
+        if request.share or tree is None:
+            return ()
+        return tuple(name.format(machine=machine_id()) for name in tree.subjects(request.workspace))
+
+    async def probe(self, config: LocalConfig) -> Health:
+        return await look(config)
+
+    async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
+        root = _root(context)
+
+        def work(context: Context) -> Handle:
+            remove_old_fences(root, lambda name: Place(root, name).stands())
+            remove_old_archives(context.state_folder)
+            place = Place(root, key)
+            workspace = request.workspace
+            data = {
+                "mode": workspace.mode,
+                "workspace": str(workspace.path.resolve()),
+                "lease_id": request.lease_id,
+            }
+            with _fence(place).held(context, stands=place.stands):
+                return place.make(tags, data)
+
+        return await off_loop(context, work)
+
+    async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
+        place = Place(_root(context), key) if handle is None else Place.of(handle)
+
+        def work(context: Context) -> Found | Absent | Unknown:
+            with _fence(place).held(context, stands=place.stands) as fence:
+                try:
+                    found = place.handle()
+                except (Conflict, Damaged) as error:
+                    return Unknown(str(error))
+                if found is not None:
+                    return Found(found)
+                place.clear_traces()
+                fence.refuse()
+                return Absent()
+
+        return await off_loop(context, work)
+
+    async def inspect(self, handle: Handle, context: Context) -> Observed:
+        place = Place.of(handle)
+
+        def work(context: Context) -> Observed:
+            context.check()
+            try:
+                if place.handle() is None:
+                    return Observed(Condition.GONE, f"{place.folder} is gone")
+                missing = self._tree(handle).missing(place)
+            except (OSError, Conflict, Damaged) as error:
+                return Observed(Condition.UNKNOWN, str(error))
+            return Observed(Condition.GONE, missing) if missing else Observed(Condition.READY)
+
+        return await off_loop(context, work)
+
+    async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
+        place = Place.of(handle)
+
+        def work(context: Context) -> Realization:
+            if workspace.mode is not self._tree(handle).mode:
+                raise Conflict(f"the place {place.key} was made for the mode {handle.data['mode']}")
+            place.renew(context)
+            return self._trees[workspace.mode].make(place, workspace, context)
+
+        return await self._guarded(place, context, work)
+
+    async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
+        place = Place.of(handle)
+        config: LocalConfig = context.config
+
+        def work(context: Context) -> dict[str, str]:
+            place.supervision.mkdir(mode=0o700, exist_ok=True)
+            own = {name: SecretRef(value).resolve() for name, value in config.variables.items()}
+            host = host_variables(os.environ, config.pass_variables)
+            return {**host, **own, **context.variables, "LEASEHOLD_LEASE": context.lease_id}
+
+        env = await self._guarded(place, context, work)
+        fence = _fence(place)
+        return LocalTarget(
+            Path(realization.cwd),
+            lease_id=context.lease_id,
+            env=env,
+            supervision=Supervision(place.supervision, place.key),
+            guard=lambda: fence.check(context.epoch),
+            remaining=context.remaining,
+        )
+
+    async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
+        place = Place.of(handle)
+        await self._guarded(place, context, lambda context: self._tree(handle).baseline(place, context))
+
+    async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
+        place = Place.of(handle)
+        return await self._guarded(place, context, lambda context: self._tree(handle).sync_back(place, context))
+
+    async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
+        place = Place.of(handle)
+
+        def work(context: Context) -> Released:
+            with _fence(place).held(context, stands=place.stands):
+                return self._release(place, handle, mode, context)
+
+        return await off_loop(context, work)
+
+    async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
+        root = _root(context)
+        for place in await asyncio.to_thread(lambda: list(places(root))):
+            context.check()
+            resource = await asyncio.to_thread(place.resource)
+            if resource is not None and ledger in (None, resource.tags.ledger):
+                yield resource
+
+    async def destroy(self, resource: Resource, context: Context) -> None:
+        place = Place.of(resource.handle)
+
+        def work(context: Context) -> None:
+            with _fence(place).held(context, stands=place.stands):
+                found = place.read()
+                if found is not None and found[0] != resource.tags:
+                    raise Conflict(
+                        f"the place {place.key} bears other tags than when it was listed: it is left alone",
+                        hint="sweep again",
+                    )
+                self._release(place, resource.handle, ReleaseMode.DESTROY, context)
+
+        await off_loop(context, work)
+
+    async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
+        return recorded(Place.of(handle).supervision, record)
+
+    def _release(self, place: Place, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
+        tree = self._tree(handle)
+        found = place.read()
+        if found is not None and found[0].ledger != context.ledger:
+            raise Conflict(f"the place {place.key} belongs to another ledger, {found[0].ledger}")
+        notes: list[str] = []
+        if found is not None and place.supervision.is_dir():
+            _end_commands(place, context, notes)
+        if mode is not ReleaseMode.DESTROY:
+            if found is None:
+                raise Gone(f"the place {place.key} is gone: there is nothing to keep")
+            opened_at = str(tree.opened_at(place, handle))
+            return Released(open_with=f"cd {shlex.quote(opened_at)}", notes=tuple(notes))
+        ended = tree.end(place, handle, context)
+        place.remove(context.ledger, context)
+        return Released(found is not None, kept=ended.kept, notes=(*notes, *ended.notes))
+
+    def _tree(self, handle: Handle) -> Tree:
+        try:
+            return self._trees[Mode(handle.data["mode"])]
+        except (KeyError, ValueError) as error:
+            raise Damaged(f"the handle of {handle.place} names no mode") from error
+
+    async def _guarded(self, place: Place, context: Context, work: Callable[[Context], T]) -> T:
+        """Work under the fence, in a place that stands."""
+
+        def held(context: Context) -> T:
+            with _fence(place).held(context, stands=place.stands):
+                if place.read() is None:
+                    raise Gone(f"the place {place.key} is gone", hint="take a new lease")
+                return work(context)
+
+        return await off_loop(context, held)
+
+
+def _root(context: Context) -> Path:
+    config: LocalConfig = context.config
+    return config.root.expanduser().absolute() if config.root else context.state_folder.absolute() / "places"
+
+
+def _fence(place: Place) -> Fence:
+    return Fence(place.root, place.key)
+
+
+def _end_commands(place: Place, context: Context, notes: list[str]) -> None:
+    # A loop of its own: this thread holds the fence, and the caller's loop may wait for threads.
+    survivors = asyncio.run(_ended(place, context))
+    if survivors:
+        pids = " ".join(map(str, survivors))
+        raise Unavailable(f"processes of the run still run: {pids}", hint=f"end them: kill -KILL {pids}")
+    if survivors is None:
+        notes.append("nobody could see whether processes of the run still run")
+
+
+async def _ended(place: Place, context: Context) -> tuple[int, ...] | None:
+    ending = asyncio.create_task(end_remains(place.supervision, place.key, context.deadline))
+    try:
+        while not (await asyncio.wait([ending], timeout=_STOP_POLL))[0]:
+            if context.stop.is_set():
+                context.check()
+        return ending.result()
+    finally:
+        ending.cancel()

@@ -1,0 +1,60 @@
+"""A git tree in a place, with all that its return needs: where it came from, and how it stood."""
+
+from dataclasses import dataclass
+
+from leasehold.drivers.context import Context
+from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.local.git_baseline import Baseline
+from leasehold.drivers.local.place import Place
+from leasehold.drivers.local.repository import BRANCHES, Repository
+from leasehold.drivers.place import Kept
+from leasehold.drivers.snapshot import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class GitTree:
+    """A worktree, or a copy of a whole repository.
+
+    Attributes:
+        snapshots: looks at the tree in the place.
+        repository: the user's checkout.
+        start: the commit that the tree began from.
+        start_ref: the branch that the user's checkout was on then; none for a detached head.
+        home: the branch (``refs/heads/…``) that the tree began on; none for a detached head.
+        named: it is the user's own branch, on which the run's commits stay.
+        shared: tree and checkout are worktrees of one repository.
+    """
+
+    snapshots: Snapshots
+    repository: Repository
+    baseline: Baseline
+    lease_id: str
+    start: str
+    start_ref: str | None
+    home: str | None
+    named: bool
+    shared: bool
+    excludes: Excludes
+
+    @property
+    def branch(self) -> str:
+        """The lease's own branch."""
+        return f"leasehold/{self.lease_id}"
+
+    def keep(self, place: Place, context: Context) -> tuple[Kept, ...]:
+        """Keep what was not brought back; nothing where nothing changed since the baseline."""
+        now = self.snapshots.take()
+        baseline = self.baseline
+        git = self.repository.git
+        if not self.shared:
+            refs = self.snapshots.refs()
+            tips = [commit for ref, commit in refs.items() if baseline.refs.get(ref) != commit]
+            return baseline.keep(place, self.snapshots, now, git, context, tips=tips, had=[self.start])
+        tip = self.repository.commit(f"{BRANCHES}{self.branch}")
+        own = not self.named and not baseline.stays and tip != baseline.snapshot.head
+        tips = [tip] if tip and own else []
+        elsewhere = now.ref not in (None, f"{BRANCHES}{self.branch}")
+        had = [commit for commit in (self.start, baseline.snapshot.head, now.head, *tips) if commit]
+        return baseline.keep(
+            place, self.snapshots, now, git, context, tips=tips, had=had, safe=baseline.stays or elsewhere
+        )

@@ -1,0 +1,215 @@
+"""The mode ``copy``: a copy of the whole workspace, its ``.git`` included."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from leasehold.drivers.capabilities import Mode
+from leasehold.drivers.context import Context
+from leasehold.drivers.driver import Problem
+from leasehold.drivers.errors import Damaged, Gone, Unusable
+from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.git import Git
+from leasehold.drivers.local.file_tree import FileBaseline, FileTree, keep_whole
+from leasehold.drivers.local.git_baseline import Baseline
+from leasehold.drivers.local.git_return import bring_back, forget_plan
+from leasehold.drivers.local.git_tree import GitTree
+from leasehold.drivers.local.place import DRIVER, Place
+from leasehold.drivers.local.repository import Repository
+from leasehold.drivers.local.tree import Ended
+from leasehold.drivers.place import Handle
+from leasehold.drivers.removal import open_up_tree, remove_tree
+from leasehold.drivers.shown import shown
+from leasehold.drivers.snapshot import Snapshots
+from leasehold.drivers.tree_copying import TreeCopying, special_note
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+
+
+class TreeCopy:
+    """What git ignores comes along, and stays behind.
+
+    The copy of a whole repository is one of its own: its commits come back as commits. Another folder's
+    files are compared by their digests.
+    """
+
+    mode = Mode.COPY
+
+    def problems(self, workspace: Workspace) -> list[Problem]:
+        return []
+
+    def subjects(self, workspace: Workspace) -> tuple[str, ...]:
+        return ()
+
+    def make(self, place: Place, workspace: Workspace, context: Context) -> Realization:
+        source = workspace.path.resolve()
+        before = self._undo(place, context)
+        excludes = Excludes(workspace.excludes)
+        repository = _whole_repository(source, excludes, context)
+        facts: dict[str, Any] = {
+            "mode": self.mode,
+            "made": False,
+            "lease_id": context.lease_id,
+            "source": str(source),
+            "git": repository is not None,
+            "start": repository.commit("HEAD") if repository else None,
+            "start_ref": repository.branch() if repository else None,
+            "excludes": list(workspace.excludes),
+            "cwd": str(place.tree),
+        }
+        place.write_realized(facts)
+        context.progress(f"copying {shown(source)}")
+        try:
+            copied = TreeCopying(
+                source,
+                place.tree,
+                excludes=excludes,
+                spare=place.root,
+                digests=repository is None,
+                check=context.check,
+                progress=context.progress,
+            ).run()
+        except (OSError, shutil.Error) as error:
+            raise Unusable(f"the workspace cannot be copied: {error}", hint="look at permissions and space") from error
+        if repository is None:
+            FileBaseline(copied.manifest, explicit=False).write(place)
+        else:
+            inside = Git(place.tree, context.check)
+            # The index knows the files of the original by their inodes; read once, the copies' are known.
+            inside.run("update-index", "-q", "--refresh", ok=(0, 1))
+            Baseline.take(Snapshots(inside, place.objects), explicit=False, own=True).write(place)
+        place.write_realized({**facts, "made": True})
+        what = f"copy of {shown(source)}: {copied.count} entries, {copied.size / 1e6:.1f} MB"
+        return Realization(
+            self.mode,
+            authoritative_root=str(source),
+            cwd=facts["cwd"],
+            transport="local",
+            provider=DRIVER,
+            summary="; ".join([what, *special_note(copied), *before.lines()]),
+            local={"path": str(source), "copy_path": str(place.tree)},
+            sync={
+                "strategy": "provider_defined",
+                "prepare": "copy",
+                "sync_back": "files" if repository is None else "git",
+            },
+        )
+
+    def missing(self, place: Place) -> str | None:
+        facts = place.realized()
+        if facts is None or not facts["made"] or place.tree.is_dir():
+            return None
+        return f"the copy {place.tree} is gone"
+
+    def opened_at(self, place: Place, handle: Handle) -> Path:
+        return place.tree if place.tree.is_dir() else place.folder
+
+    def baseline(self, place: Place, context: Context) -> None:
+        facts = _made(place)
+        if facts["git"]:
+            Baseline.take(_snapshots(place, context), explicit=True, own=True).write(place)
+        else:
+            now = _file_tree(place, facts).now(context.check)
+            FileBaseline(now, explicit=True).write(place)
+
+    def sync_back(self, place: Place, context: Context) -> SyncReport:
+        facts = _made(place)
+        if not facts["git"]:
+            return _file_tree(place, facts).bring_back(place, context)
+        if not Path(facts["source"], ".git").is_dir():
+            raise Gone(f"the repository {shown(facts['source'])} is gone")
+        return bring_back(place, _git_tree(place, facts, context), context)
+
+    def end(self, place: Place, handle: Handle, context: Context) -> Ended:
+        facts = place.realized() if place.stands() else None
+        return self._end(place, facts, context) if facts is not None else Ended()
+
+    def _undo(self, place: Place, context: Context) -> Ended:
+        """End what an earlier call made. What a run changed there is kept; what provisioning did is not."""
+        facts = place.realized()
+        ended = Ended()
+        if facts is not None:
+            baseline = FileBaseline.read(place) if not facts["git"] else Baseline.read(place)
+            if baseline is not None and not baseline.explicit:
+                Baseline.forget(place)
+            ended = self._end(place, facts, context)
+            Baseline.forget(place)
+            place.forget_realized()
+        remove_tree(place.tree, context.check)
+        return ended
+
+    def _end(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
+        ended = Ended.read(facts)
+        if ended is None:
+            ended = self._keep(place, facts, context)
+            # From here on the tree is taken apart: what is missing then is no change of the run's.
+            place.write_realized({**facts, "ended": ended.to_json()})
+        remove_tree(place.tree, context.check)
+        return ended
+
+    def _keep(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
+        if not place.tree.is_dir():
+            return Ended()
+        if facts["git"] and Baseline.read(place) is not None:
+            if not Path(facts["source"], ".git").is_dir():
+                return Ended(keep_whole(place, facts["lease_id"], context))
+            tree = _git_tree(place, facts, context)
+            forget_plan(place, tree.repository)
+            return Ended(tree.keep(place, context))
+        if facts["git"] or FileBaseline.read(place) is None:
+            return Ended()  # half-made: no command has run there
+        files = _file_tree(place, facts)
+        files.forget_plan(place)
+        try:
+            now = files.now(context.check)
+        except PermissionError:
+            open_up_tree(place.tree, context.check)
+            now = files.now(context.check)
+        return Ended(files.keep(files.changes(now, context.check), context))
+
+
+def _whole_repository(source: Path, excludes: Excludes, context: Context) -> Repository | None:
+    """The repository whose top this is, where it comes along whole and git is there to look after it."""
+    git = source / ".git"
+    if git.is_symlink() or not git.is_dir() or b".git" in excludes or shutil.which("git") is None:
+        return None
+    repository = Repository.around(source, Git(source, context.check))
+    return repository if repository.top.resolve() == source else None
+
+
+def _git_tree(place: Place, facts: dict[str, Any], context: Context) -> GitTree:
+    baseline = Baseline.read(place)
+    if baseline is None:
+        raise Damaged(f"the place {place.key} has lost how its tree began")
+    source = Path(facts["source"])
+    return GitTree(
+        _snapshots(place, context),
+        Repository.around(source, Git(source, context.check)),
+        baseline,
+        facts["lease_id"],
+        facts["start"],
+        facts["start_ref"],
+        facts["start_ref"],
+        named=False,
+        shared=False,
+        excludes=Excludes(facts["excludes"]),
+    )
+
+
+def _file_tree(place: Place, facts: dict[str, Any]) -> FileTree:
+    baseline = FileBaseline.read(place)
+    if baseline is None:
+        raise Damaged(f"the place {place.key} has lost how its tree began")
+    return FileTree(place.tree, Path(facts["source"]), baseline, Excludes(facts["excludes"]))
+
+
+def _made(place: Place) -> dict[str, Any]:
+    facts = place.realized()
+    if facts is None or not facts["made"]:
+        raise Gone(f"the place {place.key} has no tree yet", hint="realize the workspace again")
+    if not place.tree.is_dir():
+        raise Gone(f"the copy {place.tree} is gone")
+    return facts
+
+
+def _snapshots(place: Place, context: Context) -> Snapshots:
+    return Snapshots(Git(place.tree, context.check), place.objects)

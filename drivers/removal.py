@@ -1,0 +1,63 @@
+# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+"""The removal of a tree of ours, with whatever a run left in it."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+
+def remove_tree(path: Path, check: Callable[[], None]) -> None:
+    """Remove a file, link or folder with all below it; gone already is success. Links are not followed.
+
+    Folders that may not be written are opened up first. ``check`` is called for each folder and may raise
+    to end the removal half-way; it can be called again.
+    """
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    _empty(os.fsencode(path), check)
+
+
+def open_up_tree(path: Path, check: Callable[[], None]) -> None:
+    """Make a tree of ours readable for its owner: folders, and files."""
+    stack = [os.fsencode(path)]
+    while stack:
+        folder = stack.pop()
+        check()
+        _open_up(folder)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
+                    os.chmod(entry.path, mode | 0o600)
+
+
+def _empty(top: bytes, check: Callable[[], None]) -> None:
+    # An explicit stack: a run may leave folders nested deeper than Python may recurse.
+    stack = [(top, False)]
+    while stack:
+        folder, seen = stack.pop()
+        if seen:
+            os.rmdir(folder)
+            continue
+        check()
+        stack.append((folder, True))
+        _open_up(folder)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append((entry.path, False))
+                else:
+                    os.unlink(entry.path)
+
+
+def _open_up(folder: bytes) -> None:
+    mode = stat.S_IMODE(os.lstat(folder).st_mode)
+    if mode & 0o700 != 0o700:
+        os.chmod(folder, mode | 0o700)

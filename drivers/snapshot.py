@@ -1,0 +1,185 @@
+# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+"""How a git working tree stands, as a tree object, without touching its index or its repository."""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leasehold.drivers.git import Git
+
+_GITLINK = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that differs between two trees; each side is (mode, object id), or none where it lacks."""
+
+    path: bytes
+    old: tuple[str, str] | None
+    new: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A working tree at one moment.
+
+    Attributes:
+        tree: the tree object of all files that git tracks, or neither tracks nor ignores.
+        head: the commit checked out, none before the first.
+        ref: the branch checked out (``refs/heads/…``), none for a detached head.
+        nested: folders that are repositories of their own; the tree object knows nothing of their content.
+    """
+
+    tree: str
+    head: str | None
+    ref: str | None
+    nested: tuple[bytes, ...]
+
+
+class Snapshots:
+    """Takes snapshots of one working tree, into a folder of objects of its own.
+
+    The folder borrows the repository's objects, so it holds only what differs. Nobody else reads it:
+    what must outlive it is handed over with ``send``.
+    """
+
+    def __init__(self, git: Git, objects: Path) -> None:
+        self._tree = git
+        self._objects = objects
+        self.git = git.having(GIT_OBJECT_DIRECTORY=objects)
+
+    @property
+    def top(self) -> Path:
+        return self._tree.folder
+
+    def prepare(self) -> None:
+        """Make the folder of objects. May be called again."""
+        common = Path(self._tree.text("rev-parse", "--path-format=absolute", "--git-path", "objects"))
+        info = self._objects / "info"
+        info.mkdir(parents=True, exist_ok=True)
+        quoted = str(common).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        (info / "alternates").write_bytes(os.fsencode(f'"{quoted}"\n'))
+
+    def take(self) -> Snapshot:
+        """The tree as it stands. Costs a look at each file, and the reading of those that changed."""
+        git, index = self._own_index()
+        nested = self._nested(git)
+        # Left out by name: git refuses to add a repository without commits, and hides the rest of any.
+        paths = b"\0".join([b".", *(b":(top,exclude,literal)" + path for path in nested)])
+        git.run(
+            "add", "--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul",
+            stdin=paths, ok=(0, 1),
+        )  # fmt: skip
+        tree = git.text("write-tree", "--missing-ok")
+        index.unlink(missing_ok=True)
+        return Snapshot(tree, self.head(), self._ref(), nested)
+
+    def tracked(self) -> str:
+        """The tree object of the files that git tracks, as they stand in the working tree."""
+        git, index = self._own_index()
+        git.run("add", "--update", "--ignore-errors", ok=(0, 1))
+        tree = git.text("write-tree", "--missing-ok")
+        index.unlink(missing_ok=True)
+        return tree
+
+    def staged(self) -> str | None:
+        """The tree object of the index; none while a merge is unresolved."""
+        git, index = self._own_index()
+        done = git.run("write-tree", "--missing-ok", ok=(0, 128))
+        index.unlink(missing_ok=True)
+        return done.text if done.code == 0 else None
+
+    def head(self) -> str | None:
+        return self._tree.maybe("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+
+    def empty(self) -> str:
+        """The tree without files."""
+        return self.git.text("hash-object", "-t", "tree", "--stdin")
+
+    def descends(self, commit: str, ancestor: str) -> bool:
+        done = self.git.run("merge-base", "--is-ancestor", ancestor, commit, ok=(0, 1))
+        return done.code == 0
+
+    def refs(self) -> dict[str, str]:
+        """All branches, tags and other refs, with the objects that they name."""
+        rows = self._tree.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        pairs = [row.partition(" ") for row in rows]
+        return {ref: identity for ref, _, identity in pairs}
+
+    def changes(self, old: str, new: str) -> list[Change]:
+        """What differs between two trees or commits, by path."""
+        if old == new:
+            return []
+        done = self.git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", old, new)
+        fields = done.names
+        return [_change(fields[i], fields[i + 1]) for i in range(0, len(fields), 2)]
+
+    def patched(self, tree: str, changes: Iterable[Change]) -> str:
+        """A tree with the new sides of some changes."""
+        git, index = self._own_index()
+        index.unlink(missing_ok=True)
+        git.run("read-tree", tree)
+        git.run("update-index", "-z", "--index-info", stdin=index_info(changes))
+        patched = git.text("write-tree", "--missing-ok")
+        index.unlink(missing_ok=True)
+        return patched
+
+    def commit(self, tree: str, parents: Iterable[str], message: str) -> str:
+        """A commit of our own, which no branch names."""
+        words = [word for parent in dict.fromkeys(parents) for word in ("-p", parent)]
+        return self.git.text("commit-tree", tree, *words, stdin=message.encode())
+
+    def send(self, to: Git, wanted: Sequence[str], had: Sequence[str]) -> None:
+        """Copy the commits ``wanted``, with what they need and ``had`` lacks, into another repository."""
+        pack = self._objects / "sent.pack"
+        names = [*wanted, *(f"^{commit}" for commit in had)]
+        self.git.run(
+            "pack-objects", "--revs", "--stdout", "-q",
+            stdin="".join(f"{name}\n" for name in names).encode(), out=pack,
+        )  # fmt: skip
+        to.run("unpack-objects", "-q", stdin=pack)
+        pack.unlink()
+
+    def _ref(self) -> str | None:
+        return self._tree.maybe("symbolic-ref", "--quiet", "HEAD")
+
+    def _own_index(self) -> tuple[Git, Path]:
+        """A copy of the index. Its times come along: git tells by them which files to read again."""
+        self.prepare()
+        index = self._objects / "index"
+        index.with_name("index.lock").unlink(missing_ok=True)
+        index.unlink(missing_ok=True)
+        real = Path(self._tree.text("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        if real.exists():
+            shutil.copy2(real, index)
+        return self.git.having(GIT_INDEX_FILE=index), index
+
+    def _nested(self, git: Git) -> tuple[bytes, ...]:
+        others = git.run("ls-files", "-z", "--others", "--exclude-standard").names
+        found = [name.rstrip(b"/") for name in others if name.endswith(b"/")]
+        top = os.fsencode(self._tree.folder)
+        for row in git.run("ls-files", "-z", "--stage").names:
+            facts, _, name = row.partition(b"\t")
+            if facts.startswith(_GITLINK.encode()) and os.path.lexists(os.path.join(top, name, b".git")):
+                found.append(name)
+        return tuple(sorted(found))
+
+
+def index_info(changes: Iterable[Change]) -> bytes:
+    """The new sides of changes, as ``update-index -z --index-info`` reads them."""
+    rows: list[bytes] = []
+    for change in changes:
+        mode, identity = change.new or ("0", "0" * len(change.old[1] if change.old else ""))
+        rows.append(f"{mode} {identity}\t".encode() + change.path + b"\0")
+    return b"".join(rows)
+
+
+def _change(facts: bytes, path: bytes) -> Change:
+    old_mode, new_mode, old_id, new_id, _ = facts.decode().removeprefix(":").split(" ")
+    return Change(path, _side(old_mode, old_id), _side(new_mode, new_id))
+
+
+def _side(mode: str, identity: str) -> tuple[str, str] | None:
+    return None if mode == "000000" else (mode, identity)

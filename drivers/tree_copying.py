@@ -1,0 +1,196 @@
+# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+"""Copying a tree, with the manifest of what was copied."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN, RACY_NS, Entry, Manifest, stamp
+from leasehold.drivers.shown import shown
+
+_CHUNK = 1 << 20
+_CLONE = 0x40049409
+"""Linux's FICLONE: share the blocks of a file on file systems that can."""
+
+_TELL_EVERY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was copied, and what was not: sockets, pipes and devices; names of repositories elsewhere."""
+
+    manifest: Manifest
+    count: int
+    special: tuple[bytes, ...]
+    links_out: tuple[bytes, ...]
+    size: int
+
+
+class TreeCopying:
+    """One copy of a tree: permissions, times and links as they are; what ``excludes`` names stays behind.
+
+    ``spare`` is a folder that stays out, wherever it stands. Without ``digests`` no manifest is made.
+    Of git's own files these stay behind: records of further worktrees, a lock on the index, and whatever
+    leads from the copy into a repository elsewhere, so that git in the copy touches nothing but the copy.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        dest: Path,
+        *,
+        excludes: Excludes,
+        spare: Path,
+        digests: bool,
+        check: Callable[[], None],
+        progress: Callable[[str], None],
+    ) -> None:
+        self._source = os.fsencode(source)
+        self._dest = os.fsencode(dest)
+        self._excludes = excludes
+        self._spare = os.fsencode(spare)
+        self._digests = digests
+        self._check = check
+        self._progress = progress
+        self._clones = sys.platform == "linux"
+        self._manifest: Manifest = {}
+        self._special: list[bytes] = []
+        self._links_out: list[bytes] = []
+        self._count = 0
+        self._size = 0
+        self._tell_at = time.monotonic() + _TELL_EVERY
+
+    def run(self) -> Copied:
+        """Copy all. Raises ``OSError`` for what cannot be read or written."""
+        os.mkdir(self._dest, 0o700)
+        stack, folders = [b""], [b""]
+        while stack:
+            folder = stack.pop()
+            with os.scandir(os.path.join(self._source, folder)) as items:
+                for item in items:
+                    self._check()
+                    path = os.path.join(folder, item.name)
+                    if self._passes(path, item) and self._copy(path, item):
+                        stack.append(path)
+                        folders.append(path)
+            self._tell()
+        for folder in reversed(folders):
+            shutil.copystat(os.path.join(self._source, folder), os.path.join(self._dest, folder))
+        self._distrust_young()
+        return Copied(
+            self._manifest, self._count, tuple(sorted(self._special)), tuple(sorted(self._links_out)), self._size
+        )
+
+    def _distrust_young(self) -> None:
+        """Nobody changed the copy while it was made, but somebody may within the tick of its last moment."""
+        limit = time.time_ns() - RACY_NS
+        for path, entry in self._manifest.items():
+            if entry.stamp and entry.stamp[1] >= limit:
+                self._manifest[path] = replace(entry, stamp=())
+
+    def _passes(self, path: bytes, item: "os.DirEntry[bytes]") -> bool:
+        if path in self._excludes or item.path == self._spare or path in (b".git/worktrees", b".git/index.lock"):
+            return False
+        if item.name == b".git" and not item.is_dir(follow_symlinks=False) and self._leads_out(item):
+            self._links_out.append(path)
+            return False
+        return True
+
+    def _leads_out(self, item: "os.DirEntry[bytes]") -> bool:
+        """Whether a ``.git`` that is no folder of its own names one outside of the tree."""
+        if item.is_symlink():
+            target = os.readlink(item.path)
+        else:
+            with open(item.path, "rb") as file:
+                target = file.read(8192).removeprefix(b"gitdir:").strip()
+        real = os.path.realpath(os.path.join(os.path.dirname(item.path), target))
+        top = os.path.realpath(self._source)
+        return os.path.isabs(target) or os.path.commonpath([real, top]) != top
+
+    def _copy(self, path: bytes, item: "os.DirEntry[bytes]") -> bool:
+        """Copy one; whether it is a folder to go on with."""
+        facts = item.stat(follow_symlinks=False)
+        dest = os.path.join(self._dest, path)
+        mode = stat.S_IMODE(facts.st_mode)
+        if stat.S_ISDIR(facts.st_mode):
+            os.mkdir(dest, 0o700)
+            self._note(path, Entry(FOLDER, mode, 0, ""))
+            return True
+        if stat.S_ISLNK(facts.st_mode):
+            text = os.readlink(item.path)
+            os.symlink(text, dest)
+            os.utime(dest, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
+            self._note(path, Entry(LINK, 0o777, len(text), hashlib.sha256(text).hexdigest()))
+        elif stat.S_ISREG(facts.st_mode):
+            kind = EXECUTABLE if mode & 0o100 else PLAIN
+            self._note(path, self._copy_file(item.path, dest, kind, mode, facts))
+        else:
+            self._special.append(path)
+        return False
+
+    def _note(self, path: bytes, entry: Entry) -> None:
+        self._count += 1
+        if self._digests and path != b".git" and not path.startswith(b".git/"):
+            self._manifest[path] = entry
+
+    def _copy_file(self, source: bytes, dest: bytes, kind: str, mode: int, facts: os.stat_result) -> Entry:
+        digest, size = hashlib.sha256(), 0
+        reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            writing = os.open(dest, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                cloned = self._clone(reading, writing)
+                while chunk := os.read(reading, _CHUNK):
+                    if self._digests:
+                        digest.update(chunk)
+                    size += len(chunk)
+                    while not cloned and chunk:
+                        chunk = chunk[os.write(writing, chunk) :]
+                    self._check()
+                os.fchmod(writing, mode)
+                os.utime(writing, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+                made = os.fstat(writing)
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
+        self._size += size
+        return Entry(kind, mode, size, digest.hexdigest(), stamp(made))
+
+    def _clone(self, reading: int, writing: int) -> bool:
+        if not self._clones:
+            return False
+        try:
+            fcntl.ioctl(writing, _CLONE, reading)
+        except OSError:
+            self._clones = False  # the file system cannot, and will not for the next file either
+        return self._clones
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now >= self._tell_at:
+            self._tell_at = now + _TELL_EVERY
+            self._progress(f"copied {self._count} files, {self._size / 1e6:.0f} MB")
+
+
+def special_note(copied: Copied) -> list[str]:
+    """What a person should know of what did not come along."""
+    notes: list[str] = []
+    if copied.special:
+        notes.append(f"sockets, pipes and devices are not copied: {_some(copied.special)}")
+    if copied.links_out:
+        notes.append(f"not copied, for it names a repository elsewhere: {_some(copied.links_out)}")
+    return notes
+
+
+def _some(paths: tuple[bytes, ...]) -> str:
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    return ", ".join(shown(path) for path in paths[:5]) + more
