@@ -162,7 +162,7 @@ class Engine:
             if attempt is None and transition(event).intent:
                 # refused before its claim held: the journal says that it was begun, and failed
                 attempt = commits.store.ids.random(8)
-                commits.add(lease, draft, event.value, Kind.BEGUN, attempt=attempt, details={"deadline": now})
+                commits.add(lease, draft, event.value, Kind.BEGUN, attempt=attempt, details={"deadline": now}, at=now)
             if event is LeaseEvent.RESOLVE:
                 details["expires_at"] = now
                 details["digests"] = _digests(lease, now)

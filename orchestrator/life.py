@@ -99,6 +99,8 @@ class Life:
                     if lease.interruption is not None:
                         raise Interrupted
                     await self._engine.attempt(lease, event)
+                if lease.interruption is not None:
+                    raise Interrupted
                 await self._commits.flush(lease)
             except StepFailed as failed:
                 await self._end_failed(lease, failed.failure)
@@ -299,12 +301,12 @@ class Life:
         if lease.facts.state is not LeaseState.TARGETED or lease.terms.mode is Mode.IN_PLACE:
             return False
         driver = self._steps.driver_of(lease)
+        offer = driver.capabilities(lease.config)
         wanted = lease.terms.request.sync_back
         if wanted is None:
-            local = driver.capabilities(lease.config).transport is Transport.LOCAL
-            wanted = SyncBack.NEVER if local else SyncBack.ON_SUCCESS
+            wanted = SyncBack.NEVER if offer.transport is Transport.LOCAL else SyncBack.ON_SUCCESS
         asked = wanted is SyncBack.ALWAYS or (wanted is SyncBack.ON_SUCCESS and success)
-        return asked and syncs_back(driver)
+        return asked and bool(offer.syncs_back) and syncs_back(driver)
 
     def _interruption(self, lease: Lease) -> Failure:
         if lease.lost is not None:

@@ -21,7 +21,8 @@ class _Ordered(AsyncTransition):
 
     async def execute(self, event_data: Any) -> bool:  # type: ignore[override]  # the base's stub is the synchronous one
         lease, event = event_data.model, event_data.event.name
-        if lease.ahead.pending_event != event:  # a step that is begun passed its guards when it was claimed
+        # a step that is open passed its guards when it was claimed, and this firing closes it
+        if lease.ahead.pending_event != event_data.args[0].closes:
             for condition in self.conditions:
                 guard: Any = condition.func
                 why = guard(lease.ahead)

@@ -28,6 +28,12 @@ class Step:
     papers: dict[str, str | None] = field(default_factory=dict[str, str | None])
     failure: Failure | None = None
 
+    @property
+    def closes(self) -> str:
+        """The event whose open step this firing closes."""
+        event = None if self.failure is None else self.failure.event
+        return self.event if event is None else event.value
+
 
 @dataclass(frozen=True, slots=True)
 class News:

@@ -42,6 +42,7 @@ from leasehold.orchestrator.error_table import (
 )
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.request import SyncBack
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Interrupted, News, ProvenAbsent, Step, StillUnknown
 from leasehold.orchestrator.store.encoding import decode, digest, encode
@@ -110,7 +111,7 @@ class Steps:
         if refusal is not None:
             raise AdapterRefused(refusal)
         mode = request.mode or offer.modes[0]
-        _check_offer(offer, mode, Policy(lease.terms.policy), environment)
+        _check_offer(offer, mode, lease.terms, environment)
         lease.terms = _with_environment(lease.terms, environment, mode, pinned)
         path = Path(request.workspace)
         place = self._place(lease, path, mode)
@@ -223,8 +224,8 @@ class Steps:
 
     async def clean(self, lease: Lease, step: Step) -> None:
         """Destroy the place; where no handle was recorded, ask by the key first."""
-        context = self.context(lease, step)
         driver = self.driver_of(lease)
+        context = self.context(lease, step)
         handle = None if lease.ahead.handle is None else _handle(lease)
         if handle is None:
             key = lease.ahead.resource_key or ""
@@ -238,12 +239,14 @@ class Steps:
 
     async def keep(self, lease: Lease, step: Step) -> None:
         """Keep the place for a person, until its deadline."""
+        self.driver_of(lease)
         context = self.context(lease, step)
         await self._release(lease, step, _handle(lease), ReleaseMode.KEEP, context)
         step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
 
     async def park(self, lease: Lease, step: Step) -> None:
         """Keep the place for the next run that fits, until its deadline."""
+        self.driver_of(lease)
         context = self.context(lease, step)
         await self._release(lease, step, _handle(lease), ReleaseMode.PARK, context)
         step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
@@ -403,12 +406,14 @@ def _with_environment(terms: Terms, environment: Environment, mode: Mode | None,
     )
 
 
-def _check_offer(offer: Capabilities, mode: Mode, policy: Policy, environment: Environment) -> None:
+def _check_offer(offer: Capabilities, mode: Mode, terms: Terms, environment: Environment) -> None:
     """Raise ``Refused`` for what the driver lacks."""
-    name = f'environment "{environment.name}" ({environment.driver})'
+    name, policy = f'environment "{environment.name}" ({environment.driver})', terms.policy
     if mode not in offer.modes:
         raise Refused(f"{name} does not offer mode {mode}; it offers {', '.join(offer.modes)}")
     if policy is Policy.RETAIN_ON_FAILURE and not offer.keeps:
         raise Refused(f"{name} cannot keep a place, so policy {policy} is not possible there")
+    if terms.request.sync_back in (SyncBack.ALWAYS, SyncBack.ON_SUCCESS) and not offer.syncs_back:
+        raise Refused(f"{name} cannot bring changes back")
     if policy.reuses and not offer.parks:
         raise Refused(f"{name} cannot park a place, so policy {policy} is not possible there")

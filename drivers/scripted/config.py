@@ -118,6 +118,8 @@ class ScriptedConfig(BaseModel):
         results: what commands answer; without one that fits, a command exits with 0.
         visibility_delay: seconds before an absence is believed where the place is not both fenced and keyed.
 
+        probe: look at the place before each lease.
+
     The rest is what ``capabilities`` then says.
     """
 
@@ -133,6 +135,7 @@ class ScriptedConfig(BaseModel):
     keyed: bool = True
     tagged: bool = True
     visibility_delay: float = 0.0
+    probe: bool = False
     keeps: bool = True
     parks: bool = True
     syncs_back: bool = False

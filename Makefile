@@ -1,0 +1,47 @@
+# What a person or CI types. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench format docs wheel clean
+
+help: ## what there is to type
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (once; about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[png]' --group dev
+	@touch $@
+
+run: $(READY) ## drive a real lease through its life, and show its picture and journal
+	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demonstration
+
+test: $(READY) ## all tests
+	@$(PYTEST) -n 2 --dist loadgroup
+
+check: $(READY) ## format, lint, types, import contracts, drift of generated pages, the built wheel
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/python docs/generate.py --check
+	@$(PYTEST) tests/wheel --override-ini testpaths=tests/wheel -m wheel
+
+bench: $(READY) ## speed and size, as ratios measured in one run
+	@$(BIN)/python tests/benchmarks/run.py
+
+format: $(READY) ## put the code in its form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(READY) ## make the generated pages anew
+	@$(BIN)/python docs/generate.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,367 @@
+"""A lease's life through the engine: six commits, each journal row a row of the tables."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leasehold.drivers.scripted import Fault, Provider, Reply, ScriptedDriver
+from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator
+from leasehold.orchestrator.store.write import Write
+from leasehold.orchestrator.verify import verify
+from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Status
+
+
+async def environment(orchestrator: Orchestrator, *faults: Fault, policy: str = "ephemeral", **config: Any) -> str:
+    """An environment of the scripted driver; gives its name."""
+    from leasehold.states import Policy
+
+    config = {**config, "script": [fault.model_dump() for fault in faults]}
+    await orchestrator.environments.add("default", "place", "scripted", config, policy=Policy(policy))
+    return "place"
+
+
+async def content(orchestrator: Orchestrator) -> None:
+    """verify finds nothing wrong."""
+    assert [finding async for finding in verify(orchestrator.store)] == []
+
+
+async def rows(lease: Any) -> list[str]:
+    return [f"{entry.event} {entry.kind.value}" for entry in await lease.journal()]
+
+
+async def test_a_life_is_six_commits(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch, provider: Provider
+) -> None:
+    commits: list[list[str]] = []
+    forward = orchestrator.store.writer.write
+
+    def spy(write: Write) -> "asyncio.Future[int]":
+        commits.append([f"{entry.event} {entry.kind.value}" for entry in write.entries])
+        return forward(write)
+
+    monkeypatch.setattr(orchestrator.store.writer, "write", spy)
+    name = await environment(orchestrator)
+    async with orchestrator.lease(environment=name, workspace=tree, provision="make") as lease:
+        assert lease.state is LeaseState.TARGETED
+        assert len(provider.standing()) == 1
+        assert (await lease.exec("true")).ok
+    assert commits == [
+        ["resolve done", "acquire begun", "owe done"],
+        ["acquire done", "realize begun"],
+        ["realize done", "provision begun"],
+        ["provision done", "target done"],
+        ["release done", "clean begun"],
+        ["clean done"],
+    ]
+    assert (lease.state, lease.cleanup, lease.status) == (
+        LeaseState.RELEASED,
+        CleanupState.SUCCEEDED,
+        Status.RELEASED,
+    )
+    assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_without_a_provision_command_the_journal_says_so(orchestrator: Orchestrator, tree: Path) -> None:
+    async with orchestrator.lease(environment=await environment(orchestrator), workspace=tree) as lease:
+        journal = await lease.journal()
+    passed = [entry for entry in journal if entry.event == "provision"]
+    assert [(entry.kind.value, entry.details["passed_over"]) for entry in passed] == [("done", "none")]
+    await content(orchestrator)
+
+
+async def test_an_exception_in_the_block_fails_the_lease(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator)
+    with pytest.raises(ZeroDivisionError):
+        async with orchestrator.lease(environment=name, workspace=tree) as lease:
+            raise ZeroDivisionError("a bug of the caller's")
+    assert lease.error_code == ErrorCode.RUN_FAILED
+    assert "a bug of the caller's" in (lease.facts.error_message or "")
+    assert lease.cleanup is CleanupState.SUCCEEDED
+    assert provider.standing() == []
+
+
+@pytest.mark.parametrize("verb", ["acquire", "realize", "target"])
+async def test_a_cancelled_caller_tears_no_step(
+    orchestrator: Orchestrator, driver: ScriptedDriver, provider: Provider, tree: Path, verb: Any
+) -> None:
+    name = await environment(orchestrator)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait_there(_: object) -> None:
+        reached.set()
+        await go_on.wait()
+
+    driver.at(verb, "before", wait_there)
+    caller = asyncio.ensure_future(orchestrator.acquire(environment=name, workspace=tree))
+    await asyncio.wait_for(reached.wait(), 10)
+    caller.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    [row] = await orchestrator.ledger.listing("default")
+    assert row.facts.error_code == ErrorCode.LEASE_CANCELLED
+    assert row.status is Status.EXPIRED
+    assert row.facts.pending_event is None
+    assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_a_cancelled_block_fails_with_lease_cancelled(
+    orchestrator: Orchestrator, provider: Provider, tree: Path
+) -> None:
+    name = await environment(orchestrator, results=[Reply(match="forever", hang=True).model_dump()])
+    running = asyncio.Event()
+
+    async def block() -> None:
+        async with orchestrator.lease(environment=name, workspace=tree) as lease:
+            running.set()
+            await lease.exec("forever")
+
+    caller = asyncio.ensure_future(block())
+    await asyncio.wait_for(running.wait(), 10)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    [row] = await orchestrator.ledger.listing("default")
+    assert row.facts.error_code == ErrorCode.LEASE_CANCELLED
+    assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_a_driver_that_hangs_is_cut_off_at_the_deadline(
+    open_orchestrator: Any, tree: Path, provider: Provider
+) -> None:
+    async with open_orchestrator(acquire_seconds=0.2) as orchestrator:
+        name = await environment(orchestrator, Fault(verb="acquire", what="hang"))
+        with pytest.raises(EnvironmentRunError) as caught:
+            await orchestrator.acquire(environment=name, workspace=tree)
+        assert caught.value.code is ErrorCode.LEASE_ACQUIRE_FAILED
+        await content(orchestrator)
+
+
+async def test_a_failing_cleanup_is_recorded_and_never_hides_the_first_error(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    faults = (
+        Fault(verb="realize", error="Unusable", message="no room"),
+        Fault(verb="release", call=1, message="not now"),
+        Fault(verb="release", call=2, message="still not"),
+    )
+    name = await environment(orchestrator, *faults)
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(environment=name, workspace=tree)
+    assert caught.value.code is ErrorCode.WORKSPACE_REALIZATION_FAILED
+    assert caught.value.message == 'Failed to realize workspace for environment "place" (scripted): no room'
+    lease_id = caught.value.lease_id or ""
+    row = await orchestrator.ledger.find("default", lease_id)
+    assert row.facts.cleanup is CleanupState.FAILED
+    assert row.facts.cleanup_error_code == ErrorCode.LEASE_RELEASE_FAILED
+    assert row.status is Status.PENDING_CLEANUP
+    await orchestrator.release(lease_id)
+    row = await orchestrator.ledger.find("default", lease_id)
+    assert row.facts.cleanup_error_code == ErrorCode.LEASE_CLEANUP_FAILED
+    assert row.facts.error_code == ErrorCode.WORKSPACE_REALIZATION_FAILED
+    await orchestrator.release(lease_id)
+    row = await orchestrator.ledger.find("default", lease_id)
+    assert row.facts.cleanup is CleanupState.SUCCEEDED
+    assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_an_acquire_that_failed_after_its_effect_leaves_nothing(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator, Fault(verb="acquire", when="after", error="Unavailable"))
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(environment=name, workspace=tree)
+    assert caught.value.code is ErrorCode.LEASE_ACQUIRE_FAILED
+    assert provider.standing() == []
+    row = await orchestrator.ledger.find("default", caught.value.lease_id or "")
+    assert row.facts.cleanup is CleanupState.SUCCEEDED
+    await content(orchestrator)
+
+
+async def test_an_acquire_that_made_nothing_is_absolved(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator, Fault(verb="acquire", error="Refused", message="quota"))
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(environment=name, workspace=tree)
+    row = await orchestrator.ledger.find("default", caught.value.lease_id or "")
+    assert row.facts.cleanup is CleanupState.NOT_NEEDED
+    await content(orchestrator)
+
+
+async def test_a_provider_that_cannot_say_leaves_the_cleanup_owed(orchestrator: Orchestrator, tree: Path) -> None:
+    faults = (Fault(verb="acquire", error="TimedOut"), Fault(verb="recover", what="lie", answer="unknown", call=1))
+    name = await environment(orchestrator, *faults)
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(environment=name, workspace=tree)
+    lease_id = caught.value.lease_id or ""
+    row = await orchestrator.ledger.find("default", lease_id)
+    assert (row.facts.state, row.facts.cleanup) == (LeaseState.FAILED, CleanupState.PENDING)
+    assert row.stuck is not None
+    await orchestrator.release(lease_id)
+    row = await orchestrator.ledger.find("default", lease_id)
+    assert row.facts.cleanup is CleanupState.NOT_NEEDED
+    await content(orchestrator)
+
+
+async def test_keep_on_failure_retains_and_release_ends_it(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator, policy="retain_on_failure")
+    lease = await orchestrator.acquire(environment=name, workspace=tree, keep_for="1h")
+    await lease.fail("exit code 3")
+    assert (lease.status, lease.cleanup) == (Status.RETAINED, CleanupState.RETAINED)
+    assert lease.facts.keep_until is not None
+    assert len(provider.standing()) == 1
+    await orchestrator.release(lease.id)
+    row = await orchestrator.ledger.find("default", lease.id)
+    assert row.facts.cleanup is CleanupState.SUCCEEDED
+    assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_forget_ends_our_care_with_who_and_why(orchestrator: Orchestrator, tree: Path) -> None:
+    name = await environment(orchestrator, Fault(verb="release", message="the host burned down"))
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    await lease.release()
+    assert lease.cleanup is CleanupState.FAILED
+    await orchestrator.forget(lease.id, "the host is gone for good", who="ops")
+    last = (await lease.journal())[-1]
+    assert (last.event, last.dest, last.details["by"]) == ("forget", "forgotten", "ops")
+    await content(orchestrator)
+
+
+async def test_detach_and_attach(open_orchestrator: Any, tree: Path) -> None:
+    async with open_orchestrator() as first:
+        name = await environment(first)
+        lease = await first.acquire(environment=name, workspace=tree)
+        epoch = lease.facts.epoch
+        await lease.detach()
+        with pytest.raises(LeaseLost):
+            await lease.exec("true")
+    async with open_orchestrator() as second:
+        [row] = await second.ledger.listing("default")
+        assert (row.facts.owner, row.stuck) == (None, None)
+        again = await second.attach(row.terms.id[:12])
+        assert again.facts.epoch > epoch
+        assert (await again.exec("true")).ok
+        await again.release()
+        assert again.state is LeaseState.RELEASED
+        await content(second)
+
+
+async def test_a_lost_owner_is_taken_over_and_everything_is_cleaned_up(
+    open_orchestrator: Any, tree: Path, provider: Provider, driver: ScriptedDriver
+) -> None:
+    async with open_orchestrator(driver, claim_seconds=0.3) as first:
+        name = await environment(first)
+        lease = await first.acquire(environment=name, workspace=tree)
+    # its process ended without a word to the lease
+    async with open_orchestrator() as second:
+        row = await second.ledger.find("default", lease.id)
+        assert row.stuck is not None
+        await second.fail(lease.id, "it was stuck")
+        row = await second.ledger.find("default", lease.id)
+        assert row.facts.error_code == ErrorCode.LEASE_OWNER_LOST
+        assert row.facts.cleanup is CleanupState.SUCCEEDED
+        assert provider.standing() == []
+        await content(second)
+
+
+async def test_the_living_owner_ends_its_own_expired_lease(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator, results=[Reply(match="forever", hang=True).model_dump()])
+    with pytest.raises(EnvironmentRunError) as caught:
+        async with orchestrator.lease(environment=name, workspace=tree, ttl=0.3) as lease:
+            await lease.exec("forever")
+    assert caught.value.code is ErrorCode.LEASE_EXPIRED
+    assert lease.error_code == ErrorCode.LEASE_EXPIRED
+    assert lease.status is Status.EXPIRED
+    assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_a_living_owner_is_asked_not_robbed(open_orchestrator: Any, tree: Path, provider: Provider) -> None:
+    async with open_orchestrator(claim_seconds=0.6) as first, open_orchestrator() as second:
+        name = await environment(first, results=[Reply(match="forever", hang=True).model_dump()])
+        lease = await first.acquire(environment=name, workspace=tree)
+        command = asyncio.ensure_future(lease.exec("forever"))
+        assert await second.fail(lease.id, "an operator says so") is None
+        with pytest.raises(EnvironmentRunError):
+            await asyncio.wait_for(command, 10)
+        async with asyncio.timeout(10), lease.lock:
+            assert lease.error_code == ErrorCode.RUN_FAILED
+        assert lease.facts.error_message == "an operator says so"
+        await content(second)
+
+
+async def test_two_runs_never_share_a_place_for_one(orchestrator: Orchestrator, tree: Path) -> None:
+    name = await environment(orchestrator, modes=["in_place"], exclusive_modes=["in_place"])
+    first = await orchestrator.acquire(environment=name, workspace=tree, run_id="one", issue_id="I-1")
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(environment=name, workspace=tree, run_id="two")
+    assert caught.value.code is ErrorCode.LEASE_CONFLICT
+    assert first.id in caught.value.message
+    assert "run one" in caught.value.message
+    assert "I-1" in caught.value.message
+    await first.release()
+    second = await orchestrator.acquire(environment=name, workspace=tree, run_id="two")
+    await second.release()
+    await content(orchestrator)
+
+
+async def test_a_conflict_names_nothing_of_another_company(orchestrator: Orchestrator, tree: Path) -> None:
+    config = {"modes": ["in_place"], "exclusive_modes": ["in_place"]}
+    for company in ("a", "b"):
+        await orchestrator.environments.add(company, "place", "scripted", config)
+    held = await orchestrator.acquire(company_id="a", environment="place", workspace=tree, run_id="secret-run")
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(company_id="b", environment="place", workspace=tree)
+    assert "secret-run" not in caught.value.message
+    assert held.id not in caught.value.message
+    await held.release()
+
+
+async def test_a_dead_holder_is_failed_and_cleaned_first(open_orchestrator: Any, tree: Path) -> None:
+    async with open_orchestrator() as first:
+        name = await environment(first, modes=["in_place"], exclusive_modes=["in_place"])
+        dead = await first.acquire(environment=name, workspace=tree, run_id="dead")
+    async with open_orchestrator() as second:
+        lease = await second.acquire(environment=name, workspace=tree, run_id="living")
+        row = await second.ledger.find("default", dead.id)
+        assert row.facts.error_code == ErrorCode.LEASE_OWNER_LOST
+        await lease.release()
+        await content(second)
+
+
+async def test_the_same_run_gets_its_own_lease_again(open_orchestrator: Any, tree: Path) -> None:
+    async with open_orchestrator() as first:
+        name = await environment(first, modes=["in_place"], exclusive_modes=["in_place"])
+        lease = await first.acquire(environment=name, workspace=tree, run_id="same")
+        await lease.detach()
+    async with open_orchestrator() as second:
+        again = await second.acquire(environment=name, workspace=tree, run_id="same")
+        assert again.id == lease.id
+        await again.release()
+
+
+async def test_an_illegal_event_raises_and_changes_nothing(orchestrator: Orchestrator, tree: Path) -> None:
+    lease = await orchestrator.acquire(environment=await environment(orchestrator), workspace=tree)
+    await lease.release()
+    before = await rows(lease)
+    with pytest.raises(IllegalTransition) as caught:
+        await lease.extend("5m")
+    assert caught.value.state == "released"
+    with pytest.raises(IllegalTransition):
+        await orchestrator.attach(lease.id)
+    await lease.release()
+    await lease.fail("too late")
+    assert await rows(lease) == before
