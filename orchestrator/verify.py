@@ -24,6 +24,20 @@ _OPEN = frozenset(state.value for state in CleanupState if state.open)
 # a column whose change breaks a rule of its own; any other breaks invariant 6
 _INVARIANT = {"owner": 1, "epoch": 1, "resource_key": 3, "error_code": 8, "error_message": 8, "error_stage": 8}
 
+# what verify does not check, and why
+FREE: dict[tuple[str, str], str] = {
+    ("lease", "metadata"): "the host's own: Leasehold carries it and never interprets it",
+    ("lease", "end_requested"): "a wish of another process, which the owner may still refuse",
+    ("journal", "duration_ms"): "read by people only: no decision depends on how long a step took",
+    ("journal", "at"): "free between the rows before and after it, within which no decision depends on it",
+    ("journal", "attempt"): "on a row that closes no step it says nothing",
+    ("owner", "*"): "owners come and go; a lease's own row says under which epoch it is held",
+    ("environment", "*"): "an operator's settings: each lease pins what it was resolved with",
+    ("boot", "*"): "how this boot counts time: a new one is anchored when it is missing",
+    ("activity", "*"): "a log for people and the host; nothing is decided by it",
+    ("ledger", "created_at"): "read by people only",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -75,6 +89,7 @@ def _page(connection: Connection, store: Store, after: str) -> tuple[str | None,
     rows = connection.execute(select(lease).where(lease.c.id > after).order_by(lease.c.id).limit(_PAGE)).all()
     if not rows:
         return None, []
+    ledger = connection.scalar(select(store.schema.ledger.c.id)) or ""
     first, last = rows[0].id, rows[-1].id
     between = select(journal).where(journal.c.lease_id.between(first, last))
     ordered = connection.execute(between.order_by(journal.c.lease_id, journal.c.seq))
@@ -84,7 +99,7 @@ def _page(connection: Connection, store: Store, after: str) -> tuple[str | None,
         holds.setdefault(row.lease_id, set()).add(row.subject)
     findings: list[Finding] = []
     for row in rows:
-        findings += _lease(row, journals.get(row.id, []), holds.get(row.id, set()), store.ledger)
+        findings += _lease(row, journals.get(row.id, []), holds.get(row.id, set()), ledger)
     return last, findings
 
 

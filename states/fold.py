@@ -47,6 +47,9 @@ def apply(after: Facts, entry: Entry) -> None:
     if entry.seq != after.version + 1:
         raise BrokenJournal(6, entry.seq, f"row {after.version + 1} is missing")
     _check_holder(after, entry)
+    failing = entry.kind is Kind.FAILED or entry.event == LeaseEvent.FAIL
+    if entry.error_code is not None and not failing:
+        raise BrokenJournal(7, entry.seq, f"{entry.event} {entry.kind} has an error code")
     if after.version == 0:
         after.created_at, after.owners = entry.at, 1
     after.version, after.owner, after.epoch = entry.seq, entry.owner, entry.epoch
