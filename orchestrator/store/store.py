@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.ids import Ids
-from leasehold.orchestrator.store.migration import begin_exclusive, ensure
+from leasehold.orchestrator.store.migration import begin_exclusive, current, ensure
 from leasehold.orchestrator.store.schema import DEFAULT_PREFIX, Schema, schema
 from leasehold.orchestrator.store.sqlite import SqliteBatches, explain
 from leasehold.orchestrator.store.writer import Writer
@@ -43,6 +43,27 @@ class Store:
         writer = Writer(SqliteBatches(engine, tables), asyncio.get_running_loop())
         return cls(engine, tables, writer, clock, ledger, boot)
 
+    @staticmethod
+    async def version_at(url: str, *, patience: float = 10.0, prefix: str = DEFAULT_PREFIX) -> str | None:
+        """The version that the store at a URL is at; none where there is none. Neither makes nor migrates it.
+
+        Raises ``StoreError``.
+        """
+        engine = make_engine(url, patience)
+
+        def look() -> str | None:
+            if not Path(str(engine.url.database)).exists():
+                return None
+            try:
+                with engine.connect() as connection:
+                    return current(connection, schema(prefix))
+            except DBAPIError as error:
+                raise _explain(error) from error
+            finally:
+                engine.dispose()
+
+        return await asyncio.to_thread(look)
+
     async def close(self) -> None:
         """Commit what is queued and let go of every connection."""
         await self.writer.close()
@@ -59,6 +80,14 @@ class Store:
                 return query(connection)
         except DBAPIError as error:
             raise _explain(error) from error
+
+
+def shown_url(url: str) -> str:
+    """A store's URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
 
 
 def make_engine(url: str, patience: float) -> Engine:

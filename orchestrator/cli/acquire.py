@@ -1,0 +1,88 @@
+"""``leasehold acquire``: a lease that is left standing, for other commands."""
+
+import typer
+from leasehold.orchestrator.cli.display import out
+from leasehold.orchestrator.cli.ended import tell_what_is_left
+from leasehold.orchestrator.cli.failure import report
+from leasehold.orchestrator.cli.leasing import (
+    Adapter,
+    Agent,
+    Env,
+    Issue,
+    Keep,
+    Mode,
+    Policy,
+    Provision,
+    RunId,
+    Share,
+    SyncBack,
+    Ttl,
+    Untracked,
+    Variables,
+    Workspace,
+    request,
+)
+from leasehold.orchestrator.cli.options import Quiet
+from leasehold.orchestrator.cli.session import choices_of, perform
+from leasehold.orchestrator.cli.steps import StepsShown
+from leasehold.orchestrator.errors import EnvironmentRunError
+from leasehold.orchestrator.orchestrator import Orchestrator
+
+
+def acquire(
+    context: typer.Context,
+    env: Env = None,
+    workspace: Workspace = ".",
+    mode: Mode = "in_place",
+    provision: Provision = None,
+    policy: Policy = None,
+    keep: Keep = None,
+    run_id: RunId = None,
+    issue: Issue = None,
+    agent: Agent = None,
+    adapter: Adapter = None,
+    variables: Variables = None,
+    untracked: Untracked = False,
+    sync_back: SyncBack = None,
+    ttl: Ttl = None,
+    share: Share = False,
+    quiet: Quiet = False,
+) -> int:
+    """Take a lease, let go of it, and print its id.
+
+    It lives on without an owner until leasehold release or fail ends it, or its --ttl does (24h if none is given).
+    Values of --env reach the provision command and are not stored: leasehold exec takes its own.
+    """
+    asked = request(
+        env=env,
+        workspace=workspace,
+        mode=mode,
+        provision=provision,
+        policy=policy,
+        keep=keep,
+        run_id=run_id,
+        issue_id=issue,
+        agent_id=agent,
+        adapter_type=adapter,
+        variables=variables,
+        untracked=untracked,
+        sync_back=sync_back,
+        ttl=ttl,
+        share=share,
+    )
+    choices = choices_of(context)
+
+    async def work(orchestrator: Orchestrator) -> int:
+        with StepsShown(quiet=quiet) as steps:
+            try:
+                lease = await orchestrator.acquire(**asked, listener=steps)
+            except EnvironmentRunError as error:
+                code = report(error, choices)
+                if error.lease_id is not None:
+                    await tell_what_is_left(orchestrator, error.lease_id, choices)
+                return code
+            await lease.detach()
+        out(lease.id)
+        return 0
+
+    return perform(context, work, seconds=None)

@@ -1,0 +1,16 @@
+"""What the global options chose, for the commands and for the report of an error."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Choices:
+    """The global options of one invocation.
+
+    ``lifecycle_failed`` is the exit code of a failure that is no answer and no wrong usage: ``run`` and
+    ``exec`` set it to 125, because 1 may be their command's own.
+    """
+
+    store: str | None = None
+    debug: bool = False
+    lifecycle_failed: int = 1

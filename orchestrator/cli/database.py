@@ -1,0 +1,38 @@
+"""``leasehold db``: the store's version."""
+
+import asyncio
+
+import typer
+from leasehold.orchestrator.cli.display import emit, out
+from leasehold.orchestrator.cli.options import Json
+from leasehold.orchestrator.cli.session import choices_of, perform, settings_of
+from leasehold.orchestrator.orchestrator import Orchestrator
+from leasehold.orchestrator.store.migration import HEAD
+from leasehold.orchestrator.store.store import Store, shown_url
+
+
+def upgrade(context: typer.Context) -> int:
+    """Create the store, or bring it to the version of this Leasehold. Every other command does so too."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        out(f"the store {shown_url(orchestrator.settings.store_url())} is at version {HEAD}")
+        return 0
+
+    return perform(context, work, seconds=None)
+
+
+def current(context: typer.Context, as_json: Json = False) -> int:
+    """Say which version the store is at, and change nothing. Exit code 1: it is not this Leasehold's."""
+    settings = settings_of(choices_of(context))
+    url = settings.store_url()
+    version = asyncio.run(Store.version_at(url, patience=settings.store_patience_seconds))
+    if as_json:
+        emit({"store": shown_url(url), "version": version, "head": HEAD})
+    elif version is None:
+        out(f"there is no store at {shown_url(url)}; leasehold db upgrade makes it")
+    elif version == HEAD:
+        out(f"the store {shown_url(url)} is at version {version}, which is this Leasehold's")
+    else:
+        what = "install a newer Leasehold" if version > HEAD else "leasehold db upgrade brings it there"
+        out(f"the store {shown_url(url)} is at version {version}, this Leasehold's is {HEAD}; {what}")
+    return 0 if version == HEAD else 1

@@ -1,0 +1,76 @@
+"""What goes to stdout: JSON for scripts, tables for people. No colour and no drawing beside a terminal."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from leasehold.drivers.shown import shown
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_UNBOUNDED = 100_000
+_COLOURS = {
+    "active": "green",
+    "released": "dim",
+    "retained": "yellow",
+    "pending_cleanup": "yellow",
+    "expired": "red",
+    "failed": "red",
+    "archived": "dim",
+    "ok": "green",
+}
+
+
+def emit(value: Any) -> None:
+    """A record or a listing as JSON."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def out(text: str) -> None:
+    """One line."""
+    sys.stdout.write(text + "\n")
+
+
+def console(stream: TextIO) -> Console:
+    """A console that draws on a terminal alone."""
+    terminal = stream.isatty()
+    return Console(
+        file=stream,
+        force_terminal=terminal,
+        no_color=None if terminal else True,
+        width=None if terminal else _UNBOUNDED,
+        soft_wrap=not terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | None]], *, folds: Sequence[str] = ()) -> None:
+    """Rows under headings. ``folds`` are the columns that are broken into lines where the width is short."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        drawn.add_column(column, no_wrap=column not in folds, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(shown(cell or ""), _COLOURS.get(cell or "", "")) for cell in row))
+    _draw(drawn)
+
+
+def fields(pairs: Iterable[tuple[str, str | None]]) -> None:
+    """Names and values, one a line; those without a value are left out."""
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(no_wrap=True, style="bold")
+    drawn.add_column(overflow="fold")
+    for name, value in pairs:
+        if value:
+            drawn.add_row(name, Text(shown(value), _COLOURS.get(value, "")))
+    _draw(drawn)
+
+
+def _draw(drawn: Table) -> None:
+    terminal = console(sys.stdout)
+    with terminal.capture() as capture:
+        terminal.print(drawn)
+    sys.stdout.write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))

@@ -1,0 +1,194 @@
+"""``leasehold env``: environments."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from leasehold.drivers import NotInstalled, Registry
+from leasehold.orchestrator.cli.display import emit, fields, out, table
+from leasehold.orchestrator.cli.health import health_record, show_health
+from leasehold.orchestrator.cli.options import EnvironmentName, Json
+from leasehold.orchestrator.cli.session import perform
+from leasehold.orchestrator.duration import seconds, spoken
+from leasehold.orchestrator.environments import Environment
+from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.orchestrator import Orchestrator
+from leasehold.orchestrator.steps import first_problem
+from leasehold.states import Policy
+from pydantic import ValidationError
+
+_PLUGIN = "plugin"
+
+
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that no other environment has.")],
+    driver: Annotated[str, typer.Option(metavar="D", help="The driver; leasehold drivers lists them.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the driver; lists and objects as JSON."),
+    ] = None,
+    policy: Annotated[str, typer.Option(metavar="P", help="What becomes of places after a run.")] = "ephemeral",
+    ttl: Annotated[str | None, typer.Option(metavar="T", help="The end of leases that get no --ttl.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Make an environment: a named, configured place of one driver.
+
+    A secret is never given as a value, but named: env:NAME, file:PATH or cmd:COMMAND.
+    """
+    config = _parsed(settings or [])
+    chosen = _policy(policy)
+    end = None if ttl is None else seconds(ttl)
+
+    async def work(orchestrator: Orchestrator) -> int:
+        checked = _checked(orchestrator.registry, driver, config, chosen)
+        company = orchestrator.settings.company
+        made = await orchestrator.environments.add(company, name, driver, checked, policy=chosen, ttl=end)
+        if as_json:
+            emit(made.record())
+        else:
+            out(f"environment {made.name} ({made.driver}) is ready; try it: leasehold env probe {made.name}")
+        return 0
+
+    return perform(context, work)
+
+
+def list_(context: typer.Context, as_json: Json = False) -> int:
+    """List the environments of this company."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        rows = await orchestrator.environments.listing(orchestrator.settings.company)
+        if as_json:
+            emit([row.record() for row in rows])
+        elif rows:
+            table(
+                ("NAME", "DRIVER", "POLICY", "TTL", "STATUS", "ID"),
+                [(row.name, row.provider, row.policy, _ttl(row), row.status, row.id) for row in rows],
+            )
+        else:
+            out("there is no environment yet; the first leasehold run makes the local one")
+        return 0
+
+    return perform(context, work)
+
+
+def show(context: typer.Context, name: EnvironmentName, as_json: Json = False) -> int:
+    """Show one environment."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        found = await orchestrator.environments.get(orchestrator.settings.company, name)
+        if as_json:
+            emit(found.record())
+        else:
+            record = found.record()
+            fields(
+                [
+                    *((key, str(record[key])) for key in ("id", "name", "driver", "provider", "policy", "status")),
+                    ("ttl", _ttl(found)),
+                    ("created", record["created_at"]),
+                    ("updated", record["updated_at"]),
+                    *((f"set {key}", _written(value)) for key, value in sorted(found.config.items())),
+                ]
+            )
+        return 0
+
+    return perform(context, work)
+
+
+def probe(context: typer.Context, name: EnvironmentName, as_json: Json = False) -> int:
+    """Ask the driver whether a place of this environment would work now. Exit code 1: it would not."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        found = await orchestrator.environments.get(orchestrator.settings.company, name)
+        driver = orchestrator.registry.get(found.provider)
+        try:
+            config = driver.Config.model_validate(found.driver_config)
+        except ValidationError as error:
+            raise WrongUsage(f'config of environment "{name}": {first_problem(error)}') from error
+        health = await driver.probe(config)
+        if as_json:
+            emit(health_record(health))
+        else:
+            show_health(health)
+        return 0 if health.ok else 1
+
+    return perform(context, work)
+
+
+def archive(context: typer.Context, name: EnvironmentName, as_json: Json = False) -> int:
+    """Stop new leases of an environment. What is leased there goes on to its end."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        archived = await orchestrator.environments.archive(orchestrator.settings.company, name)
+        if as_json:
+            emit(archived.record())
+        else:
+            out(f"environment {archived.name} is archived: it takes no new leases")
+        return 0
+
+    return perform(context, work)
+
+
+def _parsed(settings: list[str]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise WrongUsage("--set takes KEY=VALUE", hint="as in --set root=/srv/places")
+        if key in config:
+            raise WrongUsage(f"--set {key} was given twice")
+        config[key] = _value(key, text)
+    return config
+
+
+def _value(key: str, text: str) -> Any:
+    """Text, but JSON where it can be nothing else; the driver's own config makes numbers of text."""
+    if text in ("true", "false", "null"):
+        return json.loads(text)
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise WrongUsage(f"--set {key}: the value begins like JSON and is none: {error}") from None
+
+
+def _checked(registry: Registry, driver: str, config: dict[str, Any], policy: Policy) -> dict[str, Any]:
+    """The config as it is stored. Raises ``WrongUsage`` for what the driver would refuse at every lease."""
+    provider, own = driver, dict(config)
+    if driver == _PLUGIN:
+        provider = str(own.pop(_PLUGIN, ""))
+        if not provider:
+            raise WrongUsage(
+                "--driver plugin needs --set plugin=NAME", hint="leasehold drivers lists what is installed"
+            )
+    try:
+        found = registry.get(provider)
+    except NotInstalled as error:
+        raise WrongUsage(str(error), hint=error.hint) from error
+    try:
+        model = found.Config.model_validate(own)
+    except ValidationError as error:
+        known = ", ".join(sorted(found.Config.model_fields)) or "none"
+        raise WrongUsage(f"--set {first_problem(error)}", hint=f"settings of {provider}: {known}") from error
+    offer = found.capabilities(model)
+    lacks = (policy is Policy.RETAIN_ON_FAILURE and not offer.keeps) or (policy.reuses and not offer.parks)
+    if lacks:
+        raise WrongUsage(f"driver {provider} cannot do policy {policy}", hint="leasehold drivers shows what it can")
+    stored = model.model_dump(mode="json", exclude_unset=True)
+    return {_PLUGIN: provider, **stored} if driver == _PLUGIN else stored
+
+
+def _policy(name: str) -> Policy:
+    try:
+        return Policy(name)
+    except ValueError:
+        raise WrongUsage(f"there is no policy {name!r}", hint=f"use one of: {', '.join(Policy)}") from None
+
+
+def _ttl(environment: Environment) -> str:
+    return "" if environment.ttl is None else spoken(environment.ttl)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,218 @@
+"""``leasehold ls``, ``show`` and ``journal``: looking at leases."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from leasehold.orchestrator.cli.choices import Choices
+from leasehold.orchestrator.cli.display import emit, fields, out, table
+from leasehold.orchestrator.cli.ended import command
+from leasehold.orchestrator.cli.options import Json, LeaseId
+from leasehold.orchestrator.cli.session import choices_of, perform
+from leasehold.orchestrator.duration import spoken
+from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.ledger import Row
+from leasehold.orchestrator.orchestrator import Orchestrator
+from leasehold.orchestrator.record import journal_records, lease_record
+from leasehold.states import LeaseState, Status, Stuck
+
+
+def ls(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(metavar="S", help="Only leases in this state.")] = None,
+    status: Annotated[str | None, typer.Option(metavar="S", help="Only leases of this status.")] = None,
+    env: Annotated[str | None, typer.Option(metavar="E", help="Only leases of this environment.")] = None,
+    run: Annotated[str | None, typer.Option(metavar="R", help="Only leases of this run.")] = None,
+    stuck: Annotated[bool, typer.Option("--stuck", help="Only leases that need help; says why, and which.")] = False,
+    as_json: Json = False,
+) -> int:
+    """List leases, newest first."""
+    in_state = None if state is None else _member(LeaseState, state, "state")
+    of_status = None if status is None else _member(Status, status, "status")
+    choices = choices_of(context)
+
+    async def work(orchestrator: Orchestrator) -> int:
+        rows = await orchestrator.ledger.listing(
+            orchestrator.settings.company,
+            state=in_state,
+            status=of_status,
+            environment=env,
+            run_id=run,
+            stuck=stuck,
+        )
+        if as_json:
+            emit([lease_record(row) for row in rows])
+        elif stuck:
+            _show_stuck(rows, choices)
+        elif rows:
+            table(
+                ("LEASE", "ENVIRONMENT", "RUN", "STATE", "STATUS", "AGE", "WHY"),
+                [
+                    (
+                        row.terms.id,
+                        row.terms.environment_name,
+                        row.terms.request.run_id,
+                        row.facts.state,
+                        row.status,
+                        _age(row),
+                        _why(row),
+                    )
+                    for row in rows
+                ],
+                folds=("ENVIRONMENT", "RUN", "WHY"),
+            )
+        else:
+            out("no lease fits")
+        return 0
+
+    return perform(context, work)
+
+
+def show(
+    context: typer.Context,
+    lease: LeaseId,
+    with_journal: Annotated[bool, typer.Option("--journal", help="Also what happened to it.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show one lease."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        row = await orchestrator.ledger.find(orchestrator.settings.company, lease)
+        record = lease_record(row)
+        journal = journal_records(await orchestrator.journal(row.terms.id)) if with_journal else []
+        if as_json:
+            emit({**record, "journal": journal} if with_journal else record)
+            return 0
+        _show(record, row)
+        if with_journal:
+            out("")
+            _show_journal(journal)
+        return 0
+
+    return perform(context, work)
+
+
+def journal(context: typer.Context, lease: LeaseId, as_json: Json = False) -> int:
+    """Show what happened to one lease, oldest first."""
+
+    async def work(orchestrator: Orchestrator) -> int:
+        rows = journal_records(await orchestrator.journal(lease))
+        if as_json:
+            emit(rows)
+        else:
+            _show_journal(rows)
+        return 0
+
+    return perform(context, work)
+
+
+def _show_stuck(rows: Sequence[Row], choices: Choices) -> None:
+    if not rows:
+        out("no lease is stuck")
+    for row in rows:
+        why = row.stuck
+        assert why is not None
+        out(f"{row.terms.id}  {row.facts.state}  {why}: {why.gloss}")
+        if row.facts.pending_event is not None:
+            out(f"  open step: {row.facts.pending_event}")
+        if row.facts.cleanup_error_code is not None:
+            out(f"  last try: {row.facts.cleanup_error_code}")
+        out(f"  {_helping(row, choices)}")
+
+
+def _helping(row: Row, choices: Choices) -> str:
+    if row.stuck is Stuck.CLEANUP_FAILED or not row.facts.state.live:
+        return command(choices, "release", row.terms.id)
+    return command(choices, "fail", row.terms.id, "--reason", f"stuck: {row.stuck}")
+
+
+def _show(record: dict[str, Any], row: Row) -> None:
+    request = row.terms.request
+    environment, pending = record["environment"], record["pending"]
+    realization: dict[str, Any] = record["workspace_realization"] or {}
+    holder = None
+    if record["owner"] is not None:
+        alive = f"alive until {record['claimed_until']}" if row.alive else "not alive"
+        holder = f"{record['owner']}, process {row.owner_pid} on {row.owner_host}, {alive}"
+    fields(
+        [
+            ("lease", record["id"]),
+            ("status", record["status"]),
+            ("state", record["state"]),
+            ("stuck", None if row.stuck is None else f"{row.stuck}: {row.stuck.gloss}"),
+            ("error", _joined(record["error_code"], record["error_message"])),
+            ("failed at", record["error_stage"]),
+            ("cleanup", _joined(record["cleanup"], record["cleanup_error_code"])),
+            ("run", record["run_id"]),
+            ("issue", record["issue_id"]),
+            ("agent", record["agent_id"]),
+            ("adapter", record["adapter_type"]),
+            ("environment", _joined(environment["name"] or request.environment, environment["driver"])),
+            ("workspace", request.workspace),
+            ("mode", record["mode"]),
+            ("policy", record["policy"]),
+            ("place", record["provider_lease_id"]),
+            ("works in", realization.get("cwd")),
+            ("open step", None if pending is None else f"{pending['event']} since {pending['since']}"),
+            ("asked to", None if row.end_requested is None else str(row.end_requested["end"])),
+            ("owner", holder),
+            ("created", record["created_at"]),
+            ("acquired", record["acquired_at"]),
+            ("ended", record["released_at"]),
+            ("expires", record["expires_at"] if row.facts.state.live else None),
+            ("kept until", record["keep_until"]),
+            ("next try", record["next_try_at"]),
+        ]
+    )
+
+
+def _show_journal(rows: list[dict[str, Any]]) -> None:
+    table(
+        ("#", "AT", "EVENT", "", "TO", "TOOK", "DETAILS"),
+        [
+            (
+                str(row["seq"]),
+                row["at"][11:-1],
+                row["event"],
+                row["kind"],
+                row["to"] if row["to"] != row["from"] else "",
+                "" if row["duration_ms"] is None else spoken(row["duration_ms"] / 1000),
+                _details(row),
+            )
+            for row in rows
+        ],
+        folds=("DETAILS",),
+    )
+
+
+def _details(row: dict[str, Any]) -> str:
+    """What a person wants to know of a row's details."""
+    details = row["details"]
+    said = [str(row["error_code"])] if row["error_code"] else []
+    for name in ("message", "summary", "passed_over", "open_with", "why", "reason", "by", "from"):
+        if details.get(name):
+            said.append(str(details[name]) if name in ("message", "summary", "why") else f"{name} {details[name]}")
+    said += [f"kept {kept['where']}" for kept in details.get("kept", ())]
+    said += [str(note) for note in details.get("notes", ())]
+    return "; ".join(said)
+
+
+def _age(row: Row) -> str:
+    return spoken(max(0, row.now - (row.facts.created_at or row.now)) / 1_000_000)
+
+
+def _why(row: Row) -> str:
+    if row.stuck is not None:
+        return f"stuck: {row.stuck}"
+    return row.facts.error_code or ""
+
+
+def _joined(first: str | None, second: str | None) -> str | None:
+    return f"{first}: {second}" if first and second else first
+
+
+def _member(kind: Any, value: str, name: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise WrongUsage(f"there is no {name} {value!r}", hint=f"use one of: {', '.join(kind)}") from None
