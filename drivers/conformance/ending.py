@@ -68,20 +68,6 @@ class Ending(Suite):
         await _gone(scene, await scene.target_of(handle, realization))
 
     @rule
-    async def test_a_stop_ends_the_command(self, scene: Scene) -> None:
-        """When the context's stop is set, a running command is ended and its result says cancelled."""
-        handle, _, realization = await scene.realized()
-        context = scene.context()
-        target = await scene.driver.target(handle, realization, context)
-        try:
-            running = await _begun(scene, target)
-            context.stop.set()
-            assert (await running).outcome is Outcome.CANCELLED
-        finally:
-            await target.close()
-        await _gone(scene, await scene.target_of(handle, realization))
-
-    @rule
     async def test_what_a_command_leaves_behind_ends_with_the_target(self, scene: Scene) -> None:
         """After a normal exit, what still runs belongs to the lease: it is told, and ends with it."""
         handle, _, realization = await scene.realized()

@@ -15,7 +15,7 @@ from leasehold.drivers.conformance.suite import Suite
 from leasehold.drivers.place import Absent, Condition, Found
 from leasehold.drivers.workspace import Workspace
 
-_WITHIN = (0.1, 0.4, 0.7, 0.95)
+_WITHIN = (0.2, 0.5, 0.8)
 
 
 class Faults(Suite):
