@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from leasehold.drivers.shown import shown
+from leasehold.orchestrator.moment import iso
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +32,12 @@ def emit(value: Any) -> None:
 def out(text: str) -> None:
     """One line."""
     sys.stdout.write(text + "\n")
+
+
+def when(at: int | None) -> str | None:
+    """A moment for a person, to the second: the store's microseconds in UTC."""
+    shown_at = iso(at)
+    return None if shown_at is None else f"{shown_at.partition('.')[0]}Z"
 
 
 def console(stream: TextIO) -> Console:

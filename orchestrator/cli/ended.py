@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from leasehold.drivers import Outcome, Result
 from leasehold.orchestrator.cli.choices import Choices
+from leasehold.orchestrator.cli.display import when
 from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, say, warn
 from leasehold.orchestrator.ledger import Row
-from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.record import journal_records, lease_record
 from leasehold.states import CleanupState
@@ -77,7 +77,7 @@ async def tell_what_is_left(orchestrator: Orchestrator, lease_id: str, choices: 
             realization = lease_record(row)["workspace_realization"]
             where = row.papers["provider_lease_id"] if realization is None else realization["cwd"]
             say(
-                f"the place is kept until {iso(row.facts.keep_until)} in {where}; "
+                f"the place is kept until {when(row.facts.keep_until)} in {where}; "
                 f"open it: {command(choices, 'shell', row.terms.id)}"
             )
         case _:

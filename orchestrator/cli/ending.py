@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from leasehold.orchestrator.cli.choices import Choices
-from leasehold.orchestrator.cli.display import console, out
+from leasehold.orchestrator.cli.display import console, out, when
 from leasehold.orchestrator.cli.ended import tell_what_is_left
 from leasehold.orchestrator.cli.failure import say
 from leasehold.orchestrator.cli.options import Force, LeaseId
@@ -18,7 +18,6 @@ from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import StillHeld, WrongUsage
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Row
-from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.states import CleanupState
 
@@ -65,7 +64,7 @@ def extend(
         row = await orchestrator.extend(before.terms.id, more)
         if row.end_requested is not None:
             row = await _until(orchestrator, row, lambda row: row.facts.expires_at != before.facts.expires_at)
-        out(f"lease {row.terms.id} lives until {iso(row.facts.expires_at)}")
+        out(f"lease {row.terms.id} lives until {when(row.facts.expires_at)}")
         return 0
 
     return perform(context, work, seconds=None)
@@ -90,11 +89,11 @@ async def _end(
     before = await orchestrator.ledger.find(orchestrator.settings.company, lease_id)
     if await end() is None:
         await _until(orchestrator, before, lambda row: not row.facts.state.live and row.facts.pending_event is None)
-    row = await tell_what_is_left(orchestrator, before.terms.id, choices)
     if not before.facts.state.live and not before.facts.cleanup.open:
-        out(f"lease {row.terms.id} was {row.status} already")
-    else:
-        out(f"lease {row.terms.id} is {row.status}")
+        out(f"lease {before.terms.id} is {before.status} already, and nothing is owed")
+        return 0
+    row = await tell_what_is_left(orchestrator, before.terms.id, choices)
+    out(f"lease {row.terms.id} is {row.status}")
     owed = row.facts.cleanup in (CleanupState.PENDING, CleanupState.FAILED)
     return 1 if owed else 0
 

@@ -14,13 +14,18 @@ class PassingCommand(TyperCommand):
     """A command that leaves what follows ``--`` alone: it finds it in ``context.args``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own, passed = args, list[str]()
-        if "--" in args:
-            at = args.index("--")
-            own, passed = args[:at], args[at + 1 :]
-        super().parse_args(ctx, own)
-        ctx.args = passed
-        return passed
+        if "--" not in args:
+            try:
+                return super().parse_args(ctx, args)
+            except typer.TyperException as error:
+                from leasehold.orchestrator.errors import WrongUsage  # --help does not need it
+
+                hint = f"the command goes after --, as in: {ctx.command_path} -- make test"
+                raise WrongUsage(error.format_message(), hint=hint) from error
+        at = args.index("--")
+        super().parse_args(ctx, args[:at])
+        ctx.args = args[at + 1 :]
+        return args[at + 1 :]
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "-- COMMAND..."]

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import typer
 from leasehold.drivers import Command, Streams
+from leasehold.orchestrator.cli.display import when
 from leasehold.orchestrator.cli.ended import exit_code, tell_never_ran
 from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, say
 from leasehold.orchestrator.cli.leasing import Timeout, Variables, values
@@ -14,7 +15,6 @@ from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.lease import Lease
-from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.states import CleanupState
 
@@ -62,7 +62,7 @@ def shell(context: typer.Context, lease: LeaseId, variables: Variables = None, f
         row = await orchestrator.ledger.find(orchestrator.settings.company, lease)
         if row.facts.cleanup is CleanupState.RETAINED:
             target = await orchestrator.visit(row.terms.id)
-            say(f"leasehold: this place is kept until {iso(row.facts.keep_until)}")
+            say(f"leasehold: this place is kept until {when(row.facts.keep_until)}")
             try:
                 return exit_code(await target.execute(command))
             finally:

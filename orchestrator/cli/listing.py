@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from leasehold.orchestrator.cli.choices import Choices
-from leasehold.orchestrator.cli.display import emit, fields, out, table
+from leasehold.orchestrator.cli.display import emit, fields, out, table, when
 from leasehold.orchestrator.cli.ended import command
 from leasehold.orchestrator.cli.options import Json, LeaseId
 from leasehold.orchestrator.cli.session import choices_of, perform
@@ -46,7 +46,7 @@ def ls(
             _show_stuck(rows, choices)
         elif rows:
             table(
-                ("LEASE", "ENVIRONMENT", "RUN", "STATE", "STATUS", "AGE", "WHY"),
+                ("LEASE", "ENV", "RUN", "STATE", "STATUS", "AGE", "WHY"),
                 [
                     (
                         row.terms.id,
@@ -59,7 +59,7 @@ def ls(
                     )
                     for row in rows
                 ],
-                folds=("ENVIRONMENT", "RUN", "WHY"),
+                folds=("ENV", "RUN", "WHY"),
             )
         else:
             out("no lease fits")
@@ -131,9 +131,10 @@ def _show(record: dict[str, Any], row: Row) -> None:
     environment, pending = record["environment"], record["pending"]
     realization: dict[str, Any] = record["workspace_realization"] or {}
     holder = None
-    if record["owner"] is not None:
-        alive = f"alive until {record['claimed_until']}" if row.alive else "not alive"
-        holder = f"{record['owner']}, process {row.owner_pid} on {row.owner_host}, {alive}"
+    if row.alive:
+        holder = f"process {row.owner_pid} on {row.owner_host}, alive until {when(row.alive_until)}"
+    elif row.facts.state.live:
+        holder = "none" if row.facts.owner is None else "lost"
     fields(
         [
             ("lease", record["id"]),
@@ -153,15 +154,15 @@ def _show(record: dict[str, Any], row: Row) -> None:
             ("policy", record["policy"]),
             ("place", record["provider_lease_id"]),
             ("works in", realization.get("cwd")),
-            ("open step", None if pending is None else f"{pending['event']} since {pending['since']}"),
+            ("open step", None if pending is None else f"{pending['event']} since {when(row.facts.pending_since)}"),
             ("asked to", None if row.end_requested is None else str(row.end_requested["end"])),
             ("owner", holder),
-            ("created", record["created_at"]),
-            ("acquired", record["acquired_at"]),
-            ("ended", record["released_at"]),
-            ("expires", record["expires_at"] if row.facts.state.live else None),
-            ("kept until", record["keep_until"]),
-            ("next try", record["next_try_at"]),
+            ("created", when(row.facts.created_at)),
+            ("acquired", when(row.facts.acquired_at)),
+            ("ended", when(row.facts.ended_at)),
+            ("expires", when(row.facts.expires_at) if row.facts.state.live else None),
+            ("kept until", when(row.facts.keep_until)),
+            ("next try", when(row.facts.next_try_at)),
         ]
     )
 
@@ -191,7 +192,8 @@ def _details(row: dict[str, Any]) -> str:
     said = [str(row["error_code"])] if row["error_code"] else []
     for name in ("message", "summary", "passed_over", "open_with", "why", "reason", "by", "from"):
         if details.get(name):
-            said.append(str(details[name]) if name in ("message", "summary", "why") else f"{name} {details[name]}")
+            spoken_name = "" if name in ("message", "summary", "why") else f"{name.replace('_', ' ')}: "
+            said.append(f"{spoken_name}{details[name]}")
     said += [f"kept {kept['where']}" for kept in details.get("kept", ())]
     said += [str(note) for note in details.get("notes", ())]
     return "; ".join(said)

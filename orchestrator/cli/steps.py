@@ -9,10 +9,12 @@ from leasehold.orchestrator.cli.display import console
 from leasehold.orchestrator.cli.failure import say
 from leasehold.orchestrator.duration import spoken
 from leasehold.orchestrator.step import News
+from leasehold.states import LeaseEvent
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 _SIGN_OF_LIFE = 2.0
+_STILLNESS = 0.2
 
 
 class StepsShown:
@@ -25,6 +27,7 @@ class StepsShown:
         self.lease_id: str | None = None
         self._quiet = quiet
         self._terminal = console(sys.stderr) if sys.stderr.isatty() else None
+        self._moves = None if self._terminal is None or self._terminal.is_dumb_terminal else self._terminal
         self._moving: Progress | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -49,28 +52,40 @@ class StepsShown:
                 self._end()
                 self._ended(news)
 
+    def command(self, text: str, took: float) -> None:
+        """Show how the command itself ended, and its time."""
+        if not self._quiet:
+            self._show("command", took, text, failed=False)
+
     def _ended(self, news: News) -> None:
         if news.event == "provision" and news.text == "none":
             return
         failed = news.kind == "failed"
-        took = "" if news.seconds is None else spoken(news.seconds)
-        text = "failed" if failed else news.text
+        # a failed step's message stands in the error line, at the end
+        text = "failed" if failed and news.event != LeaseEvent.FAIL else news.text
+        self._show(news.event, news.seconds, text, failed=failed)
+
+    def _show(self, name: str, seconds: float | None, text: str, *, failed: bool) -> None:
+        took = "" if seconds is None else spoken(seconds)
         if self._terminal is None:
-            self._line(f"{news.event} {took}".rstrip() + (f": {text}" if text else ""))
+            self._line(f"{name} {took}".rstrip() + (f": {text}" if text else ""))
             return
-        name = Text(f"{news.event:<10}", "red" if failed else "green")
-        self._terminal.print(Text.assemble("  ", name, Text(f"{took:>9}  ", "dim"), shown(text)))
+        styled = Text(f"{name:<10}", "red" if failed else "green")
+        self._terminal.print(Text.assemble("  ", styled, Text(f"{took:>9}  ", "dim"), shown(text)))
 
     def _begin(self, event: str) -> None:
         self._end()
-        if self._terminal is not None:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._moving = Progress(*columns, console=self._terminal, transient=True)
-            self._moving.add_task(event, total=None)
-            self._moving.start()
-        else:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_SIGN_OF_LIFE, self._line, f"{event} …")
+        pause, sign = (_SIGN_OF_LIFE, self._name) if self._moves is None else (_STILLNESS, self._move)
+        self._timer = asyncio.get_running_loop().call_later(pause, sign, event)
+
+    def _name(self, event: str) -> None:
+        self._line(f"{event} …")
+
+    def _move(self, event: str) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._moving = Progress(*columns, console=self._moves, transient=True)
+        self._moving.add_task(event, total=None)
+        self._moving.start()
 
     def _end(self) -> None:
         if self._moving is not None:
