@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from leasehold.drivers import Driver, Mode, Registry, Target
 from leasehold.orchestrator.adapters import Adapter, Adapters
+from leasehold.orchestrator.arguments import LeaseArguments
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.engine import Engine
@@ -29,6 +30,7 @@ from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import CleanupState, Entry, ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
 from sqlalchemy import Connection, update
+from sqlalchemy import Engine as SqlEngine
 
 _TRIES = 5
 
@@ -55,17 +57,20 @@ class Orchestrator:
         cls,
         store_url: str | None = None,
         *,
+        engine: SqlEngine | None = None,
         drivers: Iterable[Driver] | None = None,
         adapters: Iterable[Adapter] = (),
         settings: Settings | None = None,
     ) -> "AsyncIterator[Orchestrator]":
         """Open the store, creating or migrating it, and become ready to lease.
 
-        ``store_url`` is a SQLAlchemy URL (none: the settings'); ``drivers`` are given beside the
+        ``store_url`` is a SQLAlchemy URL (none: the settings'); ``engine`` is a host's own SQLAlchemy
+        engine in its place; ``drivers`` are given beside the
         installed ones. Raises ``StoreError``.
         """
         settings = settings or Settings()
-        store = await Store.open(store_url or settings.store_url(), patience=settings.store_patience_seconds)
+        url, patience = store_url or settings.store_url(), settings.store_patience_seconds
+        store = await Store.open(url, engine=engine, patience=patience)
         orchestrator = cls(store, Registry(drivers or ()), Adapters(adapters), settings)
         try:
             yield orchestrator
@@ -76,7 +81,7 @@ class Orchestrator:
     # --- leases
 
     @asynccontextmanager
-    async def lease(self, **request: Any) -> AsyncIterator[Lease]:
+    async def lease(self, **request: Unpack[LeaseArguments]) -> AsyncIterator[Lease]:
         """A lease for the length of a block; the arguments are those of ``acquire``.
 
         At the block's end it is released; after an exception it fails with ``run_failed``, after a

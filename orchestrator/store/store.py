@@ -22,8 +22,11 @@ T = TypeVar("T")
 class Store:
     """One ledger. ``open`` creates and migrates it; ``read`` runs a query off the event loop."""
 
-    def __init__(self, engine: Engine, tables: Schema, writer: Writer, clock: Clock, ledger: str, boot: str) -> None:
+    def __init__(
+        self, engine: Engine, tables: Schema, writer: Writer, clock: Clock, ledger: str, boot: str, *, own: bool
+    ) -> None:
         self.engine = engine
+        self._own = own
         self.schema = tables
         self.writer = writer
         self.clock = clock
@@ -32,16 +35,19 @@ class Store:
         self.ids = Ids()
 
     @classmethod
-    async def open(cls, url: str, *, patience: float = 10.0, prefix: str = DEFAULT_PREFIX) -> "Store":
+    async def open(
+        cls, url: str, *, engine: Engine | None = None, patience: float = 10.0, prefix: str = DEFAULT_PREFIX
+    ) -> "Store":
         """Open the ledger at a SQLAlchemy URL, waiting at most ``patience`` seconds for a lock.
 
-        Raises ``StoreError``.
+        A host's own ``engine`` is used in place of the URL, and is not disposed of. Raises ``StoreError``.
         """
         tables = schema(prefix)
-        engine = make_engine(url, patience)
+        own = engine is None
+        engine = engine or make_engine(url, patience)
         clock, ledger, boot = await asyncio.to_thread(_prepare, engine, tables)
         writer = Writer(SqliteBatches(engine, tables), asyncio.get_running_loop())
-        return cls(engine, tables, writer, clock, ledger, boot)
+        return cls(engine, tables, writer, clock, ledger, boot, own=own)
 
     @staticmethod
     async def version_at(url: str, *, patience: float = 10.0, prefix: str = DEFAULT_PREFIX) -> str | None:
@@ -67,7 +73,8 @@ class Store:
     async def close(self) -> None:
         """Commit what is queued and let go of every connection."""
         await self.writer.close()
-        await asyncio.to_thread(self.engine.dispose)
+        if self._own:
+            await asyncio.to_thread(self.engine.dispose)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """What a query answers, run in a thread with a connection of its own."""
@@ -118,6 +125,8 @@ def make_engine(url: str, patience: float) -> Engine:
 def _prepare(engine: Engine, tables: Schema) -> tuple[Clock, str, str]:
     boot = boot_id()
     try:
+        if engine.dialect.name != "sqlite":
+            raise StoreError(f"a store of kind {engine.dialect.name} is not supported", hint="bring a SQLite engine")
         ensure(engine, tables)
         with engine.connect() as connection:
             offset = connection.scalar(select(tables.boot.c.clock_offset).where(tables.boot.c.id == boot))
