@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from leasehold.drivers import supervise
@@ -45,7 +46,7 @@ class Scene:
     def __init__(self, folder: Path, place: Path) -> None:
         self.folder = folder
         self.place = place
-        self.marker = f"marker-{folder.parent.name}"
+        self.marker = uuid4().hex
         self.supervision = Supervision(folder, self.marker, pause=PAUSE)
 
     async def run(self, command: Command) -> Result:
@@ -359,7 +360,23 @@ class TestDeaths:
         assert runs(int(left.stdout.text)), "what another command left behind was ended with it"
         assert (await scene.bash("true")).ok
 
-    async def test_of_the_supervisor(self, scene: Scene, eventually: Eventually) -> None:
+    async def test_of_the_watcher_and_the_supervisor(self, scene: Scene, eventually: Eventually) -> None:
+        first = asyncio.Event()
+        command = Command(
+            ("echo $$ >hidden; echo $PPID >watcher; echo; exec env -i /bin/sleep 1000",),
+            shell=True,
+            on_output=lambda _, __: first.set(),
+        )
+        running = asyncio.create_task(scene.run(command))
+        await first.wait()
+        os.kill(scene.supervisor(), signal.SIGSTOP)
+        os.kill(scene.pid("watcher"), signal.SIGKILL)
+        os.kill(scene.supervisor(), signal.SIGKILL)
+        result = await running
+        assert (result.outcome, result.survivors) == (Outcome.TARGET_LOST, None)
+        await eventually(lambda: not runs(scene.pid()))
+
+    async def test_of_the_supervisor(self, scene: Scene) -> None:
         left = await scene.bash("setsid sleep 1000 >/dev/null & echo $!")
         text = f"{TREES['all at once']} while [ ! -s hidden ]; do :; done; echo; sleep 1000"
         first = asyncio.Event()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from leasehold.drivers.command import Command, Outcome
@@ -28,7 +29,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.marker = f"marker-{folder.name}"
+        self.marker = uuid4().hex
         self.supervision = self.another()
 
     def another(self) -> Supervision:
@@ -155,8 +156,9 @@ async def test_what_a_killed_supervisor_left_is_found_by_its_marker(scene: Scene
 
 
 async def test_what_loses_the_bearer_above_it_is_not_lost(scene: Scene) -> None:
-    deaf = 'trap "" TERM; echo $$ >hidden; exec /bin/sleep 1000'
-    await scene.bash(f"setsid bash -c \"env -i /bin/bash -c '{deaf}' & wait\" & while [ ! -s hidden ]; do :; done")
+    (scene.folder / "deaf").write_text("trap '' TERM\necho $$ >hidden\nexec /bin/sleep 1000\n")
+    bearer = "setsid bash -c 'env -i /bin/bash deaf & wait' &"
+    await scene.bash(f"{bearer} while [ ! -s hidden ]; do :; done")
     await scene.supervision.detach()
     os.kill(scene.supervisors()[0], signal.SIGKILL)
     assert await scene.end() == ()
