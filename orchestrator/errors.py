@@ -1,6 +1,6 @@
 """What callers of the library catch."""
 
-from leasehold.orchestrator.store.errors import StoreError, StoreLost, StoreTooNew
+from leasehold.orchestrator.store.errors import StoreError, StoreLost, StoreTooNew, StoreUrlWrong
 from leasehold.states import ErrorCode, IllegalTransition
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "StoreError",
     "StoreLost",
     "StoreTooNew",
+    "StoreUrlWrong",
     "WrongUsage",
 ]
 

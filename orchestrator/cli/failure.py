@@ -15,6 +15,7 @@ from leasehold.orchestrator.errors import (
     LeaseLost,
     NoSuch,
     StoreError,
+    StoreUrlWrong,
     WrongUsage,
 )
 from leasehold.states import ErrorCode
@@ -91,7 +92,7 @@ def warn(text: str, hint: str = "") -> None:
 
 def _code(error: BaseException, choices: Choices) -> int:
     match error:
-        case WrongUsage() | typer.TyperException():
+        case WrongUsage() | StoreUrlWrong() | typer.TyperException():
             return WRONG_USAGE
         case NoSuch():
             return NO

@@ -13,6 +13,10 @@ class StoreLost(StoreError):
     """The store stopped answering before it said whether a commit holds."""
 
 
+class StoreUrlWrong(StoreError):
+    """The URL names no store that this code can use."""
+
+
 class StoreTooNew(StoreError):
     """The store was migrated by a newer Leasehold than this one."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
-from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.errors import StoreError, StoreUrlWrong
 from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.migration import begin_exclusive, current, ensure
 from leasehold.orchestrator.store.schema import DEFAULT_PREFIX, Schema, schema
@@ -98,16 +98,16 @@ def shown_url(url: str) -> str:
 
 
 def make_engine(url: str, patience: float) -> Engine:
-    """The SQLAlchemy engine of a store. Raises ``StoreError`` for a URL that cannot be used."""
+    """The SQLAlchemy engine of a store. Raises ``StoreUrlWrong``, and ``StoreError`` for its folder."""
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(f"not a store URL: {url}", hint="use sqlite:////path/to/file.db") from error
+        raise StoreUrlWrong(f"not a store URL: {url}", hint="use sqlite:////path/to/file.db") from error
     if backend != "sqlite":
-        raise StoreError(f"a store of kind {backend} is not supported", hint="use sqlite:////path/to/file.db")
+        raise StoreUrlWrong(f"a store of kind {backend} is not supported", hint="use sqlite:////path/to/file.db")
     if parsed.database in (None, "", ":memory:"):
-        raise StoreError("a store in memory cannot outlive a crash", hint="use sqlite:////path/to/file.db")
+        raise StoreUrlWrong("a store in memory cannot outlive a crash", hint="use sqlite:////path/to/file.db")
     try:
         Path(str(parsed.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
