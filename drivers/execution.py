@@ -50,13 +50,15 @@ class Supervision:
         self._lost = False
         self._survivors: tuple[int, ...] | None = ()
 
-    async def execute(self, command: Command, *, cwd: Path, env: Mapping[str, str]) -> Result:
+    async def execute(
+        self, command: Command, *, cwd: Path, env: Mapping[str, str], stop: asyncio.Event | None = None
+    ) -> Result:
         """Run a command to its end, in ``cwd``, with ``env`` and the command's own variables over it.
 
-        A command that still runs at its timeout, or when the caller is cancelled, is ended with its whole
-        tree first. Raises ``Gone`` where ``cwd`` is not there, ``Unusable`` where the command's own is not,
-        ``Unavailable`` where no process can be started or the record cannot be written, ``ValueError`` for
-        what no system can execute, and whatever ``on_output`` raises.
+        A command that still runs at its timeout, when ``stop`` is set, or when the caller is cancelled, is
+        ended with its whole tree first. Raises ``Gone`` where ``cwd`` is not there, ``Unusable`` where the
+        command's own is not, ``Unavailable`` where no process can be started or the record cannot be
+        written, ``ValueError`` for what no system can execute, and whatever ``on_output`` raises.
         """
         request = _request(command, cwd, {**env, **command.env, MARKER: self._marker}, self._pause)
         begun = time.monotonic()
@@ -78,7 +80,12 @@ class Supervision:
             running.sent()
             settle = self._pause + KILL_BOUND + _SILENCE
             silence = None if command.timeout is None else command.timeout + settle
-            report = await running.report(request, let_go, silence, settle)
+            ending = None if stop is None else asyncio.create_task(_end_at(stop, running))
+            try:
+                report = await running.report(request, let_go, silence, settle)
+            finally:
+                if ending is not None:
+                    ending.cancel()
         finally:
             running.close(link)
             self._in_flight.discard(finished)
@@ -167,6 +174,11 @@ class Supervision:
             self._starting = None
             self._lost = True
             await link.bury()
+
+
+async def _end_at(stop: asyncio.Event, running: Running) -> None:
+    await stop.wait()
+    running.end()
 
 
 def recorded(folder: Path, record: str) -> int | None:

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH115, PTH118
+# Paths are bytes here, because names of files need not be text.
 """Versions of files as git sees them: what ``sync`` compares in a repository."""
 
 import hashlib

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH115, PTH118, PTH123
+# Paths are bytes here, because names of files need not be text.
 """What a tree holds: each path with its kind, mode, size and digest."""
 
 import hashlib

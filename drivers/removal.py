@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH101, PTH106, PTH108
+# Paths are bytes here, because names of files need not be text.
 """The removal of a tree of ours, with whatever a run left in it."""
 
 import os

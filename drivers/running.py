@@ -79,6 +79,10 @@ class Running:
         await self._rest()
         return report
 
+    def end(self) -> None:
+        """Have the command ended; its report says that it was cancelled."""
+        self._channel.finish()
+
     def close(self, link: Link | None) -> None:
         """Close all of our ends. What goes on writing to them may do so: the supervisor reads it."""
         self.sent()

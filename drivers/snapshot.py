@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH118
+# Paths are bytes here, because names of files need not be text.
 """How a git working tree stands, as a tree object, without touching its index or its repository."""
 
 import os

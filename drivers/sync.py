@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH115, PTH118, PTH120
+# Paths are bytes here, because names of files need not be text.
 """Bringing changed files back into a tree, three-way, so that a torn one can simply be run again."""
 
 import hashlib

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH102, PTH115, PTH117, PTH118, PTH120, PTH123, PTH211
+# Paths are bytes here, because names of files need not be text.
 """Copying a tree, with the manifest of what was copied."""
 
 import fcntl

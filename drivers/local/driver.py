@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,7 +87,7 @@ class LocalDriver:
         tree = self._trees.get(request.workspace.mode)
         if request.share or tree is None:
             return ()
-        return tuple(name.format(machine=machine_id()) for name in tree.subjects(request.workspace))
+        return tree.subjects(request.workspace, machine_id())
 
     async def probe(self, config: LocalConfig) -> Health:
         return await look(config)
@@ -94,37 +95,30 @@ class LocalDriver:
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         root = _root(context)
 
-        def work(context: Context) -> Handle:
+        def work(place: Place, _: Context) -> Handle:
             remove_old_fences(root, lambda name: Place(root, name).stands())
             remove_old_archives(context.state_folder)
-            place = Place(root, key)
-            workspace = request.workspace
-            data = {
-                "mode": workspace.mode,
-                "workspace": str(workspace.path.resolve()),
-                "lease_id": request.lease_id,
-            }
-            with _fence(place).held(context, stands=place.stands):
-                return place.make(tags, data)
+            workspace = str(request.workspace.path.resolve())
+            return place.make(
+                tags, {"mode": request.workspace.mode, "workspace": workspace, "lease_id": request.lease_id}
+            )
 
-        return await off_loop(context, work)
+        return await _held(Place(root, key), context, work)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
         place = Place(_root(context), key) if handle is None else Place.of(handle)
 
-        def work(context: Context) -> Found | Absent | Unknown:
-            with _fence(place).held(context, stands=place.stands) as fence:
-                try:
-                    found = place.handle()
-                except (Conflict, Damaged) as error:
-                    return Unknown(str(error))
-                if found is not None:
-                    return Found(found)
-                place.clear_traces()
-                fence.refuse()
-                return Absent()
+        def work(place: Place, _: Context) -> Found | Absent | Unknown:
+            try:
+                found = place.handle()
+            except (Conflict, Damaged) as error:
+                return Unknown(str(error))
+            if found is not None:
+                return Found(found)
+            place.clear_traces()
+            return Absent()
 
-        return await off_loop(context, work)
+        return await _held(place, context, work, refuse=True)
 
     async def inspect(self, handle: Handle, context: Context) -> Observed:
         place = Place.of(handle)
@@ -142,53 +136,55 @@ class LocalDriver:
         return await off_loop(context, work)
 
     async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
-        place = Place.of(handle)
-
-        def work(context: Context) -> Realization:
+        def work(place: Place, context: Context) -> Realization:
+            _demand(place)
             if workspace.mode is not self._tree(handle).mode:
                 raise Conflict(f"the place {place.key} was made for the mode {handle.data['mode']}")
             place.renew(context)
             return self._trees[workspace.mode].make(place, workspace, context)
 
-        return await self._guarded(place, context, work)
+        return await _held(Place.of(handle), context, work)
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
         place = Place.of(handle)
         config: LocalConfig = context.config
 
-        def work(context: Context) -> dict[str, str]:
+        def work(place: Place, context: Context) -> dict[str, str]:
+            _demand(place)
             place.supervision.mkdir(mode=0o700, exist_ok=True)
             own = {name: SecretRef(value).resolve() for name, value in config.variables.items()}
             host = host_variables(os.environ, config.pass_variables)
             return {**host, **own, **context.variables, "LEASEHOLD_LEASE": context.lease_id}
 
-        env = await self._guarded(place, context, work)
-        fence = _fence(place)
+        env = await _held(place, context, work)
+        fence = Fence(place.root, place.key)
         return LocalTarget(
             Path(realization.cwd),
-            lease_id=context.lease_id,
             env=env,
             supervision=Supervision(place.supervision, place.key),
             guard=lambda: fence.check(context.epoch),
-            remaining=context.remaining,
+            context=context,
         )
 
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
-        place = Place.of(handle)
-        await self._guarded(place, context, lambda context: self._tree(handle).baseline(place, context))
+        def work(place: Place, context: Context) -> None:
+            _demand(place)
+            self._tree(handle).baseline(place, context)
+
+        await _held(Place.of(handle), context, work)
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
-        place = Place.of(handle)
-        return await self._guarded(place, context, lambda context: self._tree(handle).sync_back(place, context))
+        def work(place: Place, context: Context) -> SyncReport:
+            _demand(place)
+            return self._tree(handle).sync_back(place, context)
+
+        return await _held(Place.of(handle), context, work)
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
-        place = Place.of(handle)
+        def work(place: Place, context: Context) -> Released:
+            return self._release(place, handle, mode, context)
 
-        def work(context: Context) -> Released:
-            with _fence(place).held(context, stands=place.stands):
-                return self._release(place, handle, mode, context)
-
-        return await off_loop(context, work)
+        return await _held(Place.of(handle), context, work)
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         root = _root(context)
@@ -199,19 +195,16 @@ class LocalDriver:
                 yield resource
 
     async def destroy(self, resource: Resource, context: Context) -> None:
-        place = Place.of(resource.handle)
+        def work(place: Place, context: Context) -> None:
+            found = place.read()
+            if found is not None and found[0] != resource.tags:
+                raise Conflict(
+                    f"the place {place.key} bears other tags than when it was listed: it is left alone",
+                    hint="sweep again",
+                )
+            self._release(place, resource.handle, ReleaseMode.DESTROY, context)
 
-        def work(context: Context) -> None:
-            with _fence(place).held(context, stands=place.stands):
-                found = place.read()
-                if found is not None and found[0] != resource.tags:
-                    raise Conflict(
-                        f"the place {place.key} bears other tags than when it was listed: it is left alone",
-                        hint="sweep again",
-                    )
-                self._release(place, resource.handle, ReleaseMode.DESTROY, context)
-
-        await off_loop(context, work)
+        await _held(Place.of(resource.handle), context, work)
 
     async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
         return recorded(Place.of(handle).supervision, record)
@@ -239,25 +232,28 @@ class LocalDriver:
         except (KeyError, ValueError) as error:
             raise Damaged(f"the handle of {handle.place} names no mode") from error
 
-    async def _guarded(self, place: Place, context: Context, work: Callable[[Context], T]) -> T:
-        """Work under the fence, in a place that stands."""
 
-        def held(context: Context) -> T:
-            with _fence(place).held(context, stands=place.stands):
-                if place.read() is None:
-                    raise Gone(f"the place {place.key} is gone", hint="take a new lease")
-                return work(context)
+async def _held(place: Place, context: Context, work: Callable[[Place, Context], T], *, refuse: bool = False) -> T:
+    """Work off the loop, under the place's fence; where no place stands then, the key may be refused."""
 
-        return await off_loop(context, held)
+    def held(context: Context) -> T:
+        with Fence(place.root, place.key).held(context, stands=place.stands) as fence:
+            answer = work(replace(place, lock=fence.descriptor), context)
+            if refuse and not place.stands():
+                fence.refuse()
+            return answer
+
+    return await off_loop(context, held)
+
+
+def _demand(place: Place) -> None:
+    if place.read() is None:
+        raise Gone(f"the place {place.key} is gone", hint="take a new lease")
 
 
 def _root(context: Context) -> Path:
     config: LocalConfig = context.config
     return config.root.expanduser().absolute() if config.root else context.state_folder.absolute() / "places"
-
-
-def _fence(place: Place) -> Fence:
-    return Fence(place.root, place.key)
 
 
 def _end_commands(place: Place, context: Context, notes: list[str]) -> None:

@@ -19,6 +19,9 @@ _LONGEST_PAUSE = 0.1
 class Fence:
     """A small file per key: the highest epoch that a verb came under, and whether it must stay.
 
+    A process that inherits ``descriptor`` goes on holding the lock: a verb waits for what a killed caller
+    left under way.
+
     It stays when the key was taken over or refused: it is what stops a frozen older owner that wakes up.
     Else it goes with its place.
     """
@@ -28,6 +31,7 @@ class Fence:
         self._path = root / FOLDER / key
         self._epoch = 0
         self._stays = False
+        self.descriptor = -1
 
     @contextmanager
     def held(self, context: Context, *, stands: Callable[[], bool]) -> Generator["Fence", None, None]:
@@ -36,7 +40,7 @@ class Fence:
         ``stands`` says at the end whether the key's place is there, and so whether the fence is needed.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = self._lock(context)
+        descriptor = self.descriptor = self._lock(context)
         try:
             self._raise_to(descriptor, context.epoch)
             try:
@@ -50,11 +54,7 @@ class Fence:
     def refuse(self) -> None:
         """Within ``held``: from now on the key is refused to every older epoch."""
         self._stays = True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            self._write(descriptor)
-        finally:
-            os.close(descriptor)
+        self._write(self.descriptor)
 
     def check(self, epoch: int) -> None:
         """Raise ``Stale`` where a newer epoch was seen. Waits for nobody."""

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH118
+# Paths are bytes here, because names of files need not be text.
 """A copy of a folder that is no repository: how it stood, its return, and the keeping of what changed."""
 
 import hashlib
@@ -62,6 +63,7 @@ class FileTree:
 
     tree: Path
     source: Path
+    lease_id: str
     baseline: FileBaseline
     excludes: Excludes
 
@@ -87,7 +89,7 @@ class FileTree:
             return (self.baseline.kept[1],)
         changed = [item.path for item in items if item.there is not None]
         deleted = [item.path for item in items if item.there is None]
-        return (keep_archive(context.state_folder, context.lease_id, self.tree, changed, deleted, context.check),)
+        return (keep_archive(context.state_folder, self.lease_id, self.tree, changed, deleted, context.check),)
 
     def bring_back(self, place: Place, context: Context) -> SyncReport:
         """Bring back what changed since the baseline. Raises ``SyncConflict`` after all else is done."""

@@ -104,6 +104,7 @@ class Baseline:
         now: Snapshot,
         git: Git,
         context: Context,
+        lease_id: str,
         *,
         tips: Sequence[str],
         had: Sequence[str],
@@ -121,16 +122,14 @@ class Baseline:
             loose = self.uncommitted(snapshots, now)
             back = [replace(change, new=change.old) for change in loose]
             base = replace(now, tree=snapshots.patched(now.tree, back) if back else now.tree)
-        kept = keep_snapshot(now, base, snapshots, git, context.lease_id, tips=tips, had=had)
+        kept = keep_snapshot(now, base, snapshots, git, lease_id, tips=tips, had=had)
         found = [kept] if kept else []
         nested = _nested(snapshots, now, self.nested)
         paths = manifest.differences(self.nested, nested)
         if paths:
             changed = [path for path in paths if path in nested and nested[path].kind != FOLDER]
             deleted = [path for path in paths if path not in nested]
-            found.append(
-                keep_archive(context.state_folder, context.lease_id, place.tree, changed, deleted, context.check)
-            )
+            found.append(keep_archive(context.state_folder, lease_id, place.tree, changed, deleted, context.check))
         return tuple(found)
 
 

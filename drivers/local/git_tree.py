@@ -49,12 +49,20 @@ class GitTree:
         if not self.shared:
             refs = self.snapshots.refs()
             tips = [commit for ref, commit in refs.items() if baseline.refs.get(ref) != commit]
-            return baseline.keep(place, self.snapshots, now, git, context, tips=tips, had=[self.start])
+            return baseline.keep(place, self.snapshots, now, git, context, self.lease_id, tips=tips, had=[self.start])
         tip = self.repository.commit(f"{BRANCHES}{self.branch}")
         own = not self.named and not baseline.stays and tip != baseline.snapshot.head
         tips = [tip] if tip and own else []
         elsewhere = now.ref not in (None, f"{BRANCHES}{self.branch}")
         had = [commit for commit in (self.start, baseline.snapshot.head, now.head, *tips) if commit]
         return baseline.keep(
-            place, self.snapshots, now, git, context, tips=tips, had=had, safe=baseline.stays or elsewhere
+            place,
+            self.snapshots,
+            now,
+            git,
+            context,
+            self.lease_id,
+            tips=tips,
+            had=had,
+            safe=baseline.stays or elsewhere,
         )

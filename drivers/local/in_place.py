@@ -25,8 +25,8 @@ class InPlace:
         message = f"the workspace {shown(workspace.path)} cannot be written: change its owner or permissions"
         return [Problem("workspace", message)]
 
-    def subjects(self, workspace: Workspace) -> tuple[str, ...]:
-        return (f"dir:{{machine}}:{shown(workspace.path.resolve())}",)
+    def subjects(self, workspace: Workspace, machine: str) -> tuple[str, ...]:
+        return (f"dir:{machine}:{shown(workspace.path.resolve())}",)
 
     def make(self, place: Place, workspace: Workspace, context: Context) -> Realization:
         if not workspace.path.is_dir():

@@ -9,6 +9,7 @@ from typing import Any
 from leasehold.drivers.context import Context
 from leasehold.drivers.durable import flush_folder, read_json, write_json
 from leasehold.drivers.errors import Conflict, Damaged, Refused
+from leasehold.drivers.git import Git
 from leasehold.drivers.place import Handle, Resource, Tags
 from leasehold.drivers.removal import remove_tree
 
@@ -24,10 +25,12 @@ class Place:
 
     ``place.json`` bears tags and handle and is there from the first moment on: the folder is made beside
     and renamed. ``realized.json`` says what ``realize`` makes outside the folder, before it makes it.
+    ``lock`` is the descriptor by which the verb under way holds the place.
     """
 
     root: Path
     key: str
+    lock: int | None = None
 
     @classmethod
     def of(cls, handle: Handle) -> "Place":
@@ -55,6 +58,10 @@ class Place:
     def objects(self) -> Path:
         """Git objects that describe the tree and shall not stand in the user's repository."""
         return self.folder / "objects"
+
+    def git(self, folder: Path, context: Context) -> Git:
+        """Git in some folder, for the verb under way."""
+        return Git(folder, context.check, lock=self.lock)
 
     def stands(self) -> bool:
         """Whether anything stands under the key; an empty folder is the last trace of a removal."""

@@ -1,4 +1,5 @@
-# ruff: noqa: PTH  (paths are bytes because names of files need not be text)
+# ruff: noqa: PTH118
+# Paths are bytes here, because names of files need not be text.
 """The user's repository: where it is, and what of ours stands in it."""
 
 import os
@@ -36,6 +37,8 @@ class Repository:
         """The repository that a folder lies in. Raises ``Unusable``."""
         git = git.at(folder)
         name = shown(folder)
+        if not folder.is_dir():
+            raise NoRepository(f"the folder {name} is gone")
         try:
             inside = git.text("rev-parse", "--is-inside-work-tree") == "true"
         except GitFailed as error:

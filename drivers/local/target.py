@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from leasehold.drivers.command import Command, Result
+from leasehold.drivers.context import Context
 from leasehold.drivers.durable import write_whole
 from leasehold.drivers.errors import Conflict, DriverError, Gone, Refused
 from leasehold.drivers.execution import Supervision
@@ -29,25 +30,23 @@ class LocalTarget:
         self,
         cwd: Path,
         *,
-        lease_id: str,
         env: Mapping[str, str],
         supervision: Supervision,
         guard: Callable[[], None],
-        remaining: Callable[[], float],
+        context: Context,
     ) -> None:
         self._cwd = cwd
-        self._lease_id = lease_id
         self._env = env
         self._supervision = supervision
         self._guard = guard
-        self._remaining = remaining
+        self._context = context
 
     async def execute(self, command: Command) -> Result:
         self._guard()
-        left = self._remaining()
+        left = self._context.remaining()
         timeout = left if command.timeout is None else min(left, command.timeout)
         bounded = replace(command, timeout=timeout)
-        return await self._supervision.execute(bounded, cwd=self._cwd, env=self._env)
+        return await self._supervision.execute(bounded, cwd=self._cwd, env=self._env, stop=self._context.stop)
 
     async def put(self, source: Path, path: str) -> None:
         await self._moved(lambda: _copy(source, self._cwd / path))
@@ -71,7 +70,7 @@ class LocalTarget:
         await self._moved(work)
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "local", "environment_id": None, "lease_id": self._lease_id, "cwd": str(self._cwd)}
+        return {"kind": "local", "environment_id": None, "lease_id": self._context.lease_id, "cwd": str(self._cwd)}
 
     async def detach(self) -> None:
         await self._supervision.detach()

@@ -46,8 +46,8 @@ class Tree(Protocol):
         """Why this workspace, a folder that can be read, cannot be used so."""
         ...
 
-    def subjects(self, workspace: Workspace) -> tuple[str, ...]:
-        """What it would hold for one lease alone, without the machine's name."""
+    def subjects(self, workspace: Workspace, machine: str) -> tuple[str, ...]:
+        """What it would hold for one lease alone, on this machine."""
         ...
 
     def make(self, place: Place, workspace: Workspace, context: Context) -> Realization:

@@ -9,7 +9,6 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Problem
 from leasehold.drivers.errors import Damaged, Gone, Unusable
 from leasehold.drivers.excludes import Excludes
-from leasehold.drivers.git import Git
 from leasehold.drivers.local.file_tree import FileBaseline, FileTree, keep_whole
 from leasehold.drivers.local.git_baseline import Baseline
 from leasehold.drivers.local.git_return import bring_back, forget_plan
@@ -37,14 +36,14 @@ class TreeCopy:
     def problems(self, workspace: Workspace) -> list[Problem]:
         return []
 
-    def subjects(self, workspace: Workspace) -> tuple[str, ...]:
+    def subjects(self, workspace: Workspace, machine: str) -> tuple[str, ...]:
         return ()
 
     def make(self, place: Place, workspace: Workspace, context: Context) -> Realization:
         source = workspace.path.resolve()
         before = self._undo(place, context)
         excludes = Excludes(workspace.excludes)
-        repository = _whole_repository(source, excludes, context)
+        repository = _whole_repository(place, source, excludes, context)
         facts: dict[str, Any] = {
             "mode": self.mode,
             "made": False,
@@ -73,7 +72,7 @@ class TreeCopy:
         if repository is None:
             FileBaseline(copied.manifest, explicit=False).write(place)
         else:
-            inside = Git(place.tree, context.check)
+            inside = place.git(place.tree, context)
             # The index knows the files of the original by their inodes; read once, the copies' are known.
             inside.run("update-index", "-q", "--refresh", ok=(0, 1))
             Baseline.take(Snapshots(inside, place.objects), explicit=False, own=True).write(place)
@@ -167,12 +166,12 @@ class TreeCopy:
         return Ended(files.keep(files.changes(now, context.check), context))
 
 
-def _whole_repository(source: Path, excludes: Excludes, context: Context) -> Repository | None:
+def _whole_repository(place: Place, source: Path, excludes: Excludes, context: Context) -> Repository | None:
     """The repository whose top this is, where it comes along whole and git is there to look after it."""
     git = source / ".git"
     if git.is_symlink() or not git.is_dir() or b".git" in excludes or shutil.which("git") is None:
         return None
-    repository = Repository.around(source, Git(source, context.check))
+    repository = Repository.around(source, place.git(source, context))
     return repository if repository.top.resolve() == source else None
 
 
@@ -183,7 +182,7 @@ def _git_tree(place: Place, facts: dict[str, Any], context: Context) -> GitTree:
     source = Path(facts["source"])
     return GitTree(
         _snapshots(place, context),
-        Repository.around(source, Git(source, context.check)),
+        Repository.around(source, place.git(source, context)),
         baseline,
         facts["lease_id"],
         facts["start"],
@@ -199,7 +198,7 @@ def _file_tree(place: Place, facts: dict[str, Any]) -> FileTree:
     baseline = FileBaseline.read(place)
     if baseline is None:
         raise Damaged(f"the place {place.key} has lost how its tree began")
-    return FileTree(place.tree, Path(facts["source"]), baseline, Excludes(facts["excludes"]))
+    return FileTree(place.tree, Path(facts["source"]), facts["lease_id"], baseline, Excludes(facts["excludes"]))
 
 
 def _made(place: Place) -> dict[str, Any]:
@@ -212,4 +211,4 @@ def _made(place: Place) -> dict[str, Any]:
 
 
 def _snapshots(place: Place, context: Context) -> Snapshots:
-    return Snapshots(Git(place.tree, context.check), place.objects)
+    return Snapshots(place.git(place.tree, context), place.objects)

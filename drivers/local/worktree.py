@@ -1,6 +1,5 @@
 """The mode ``git_worktree``: a worktree of the user's repository, on a branch of the lease's own."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +55,14 @@ class Worktree:
             return [Problem("workspace", message)]
         return []
 
-    def subjects(self, workspace: Workspace) -> tuple[str, ...]:
+    def subjects(self, workspace: Workspace, machine: str) -> tuple[str, ...]:
         if workspace.branch is None:
             return ()
         repository = Repository.around(workspace.path, Git(workspace.path, bounded()))
-        return (f"branch:{{machine}}:{shown(repository.common)}:{shown(workspace.branch)}",)
+        return (f"branch:{machine}:{shown(repository.common)}:{shown(workspace.branch)}",)
 
     def make(self, place: Place, workspace: Workspace, context: Context) -> Realization:
-        repository = Repository.around(workspace.path.resolve(), Git(workspace.path, context.check))
+        repository = Repository.around(workspace.path.resolve(), place.git(workspace.path, context))
         before = self._undo(place, context)
         remove_old_refs(repository.git)
         branch = workspace.branch or f"{OURS}{context.lease_id}"
@@ -89,7 +88,7 @@ class Worktree:
         }
         place.write_realized(facts)
         _add(repository, place, facts, context)
-        inside = Git(place.tree, context.check)
+        inside = place.git(place.tree, context)
         snapshots = Snapshots(inside, place.objects)
         if workspace.branch is None:
             excludes = Excludes(workspace.excludes)
@@ -130,13 +129,13 @@ class Worktree:
 
     def baseline(self, place: Place, context: Context) -> None:
         _made(place)
-        Baseline.take(_snapshots(place, context.check), explicit=True).write(place)
+        Baseline.take(_snapshots(place, context), explicit=True).write(place)
 
     def sync_back(self, place: Place, context: Context) -> SyncReport:
         facts = _made(place)
         if not Path(facts["top"]).is_dir():
             raise Gone(f"the checkout {shown(facts['top'])} is gone")
-        return bring_back(place, _git_tree(place, facts, _repository(facts, context), context), context)
+        return bring_back(place, _git_tree(place, facts, _repository(place, facts, context), context), context)
 
     def end(self, place: Place, handle: Handle, context: Context) -> Ended:
         facts = place.realized() if place.stands() else None
@@ -160,7 +159,7 @@ class Worktree:
     def _end(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
         if not Path(facts["common"]).is_dir():
             return self._end_without_repository(place, facts, context)
-        repository = _repository(facts, context)
+        repository = _repository(place, facts, context)
         ended = Ended.read(facts)
         if ended is None:
             ended = self._keep(place, facts, repository, context)
@@ -198,8 +197,8 @@ class Worktree:
         """The place's folder is gone, or realizing never began: what is ours is found by name."""
         workspace = Path(handle.data["workspace"])
         try:
-            repository = Repository.around(workspace, Git(workspace, context.check))
-        except (NoRepository, NotADirectoryError):
+            repository = Repository.around(workspace, place.git(workspace, context))
+        except NoRepository:
             return Ended()
         ended = Ended()
         for lease_id in dict.fromkeys((str(handle.data["lease_id"]), context.lease_id)):
@@ -223,10 +222,10 @@ def _add(repository: Repository, place: Place, facts: dict[str, Any], context: C
         )
 
 
-def _repository(facts: dict[str, Any], context: Context) -> Repository:
+def _repository(place: Place, facts: dict[str, Any], context: Context) -> Repository:
     """The checkout that the worktree was made from; its repository, where the checkout is gone."""
     top, common = Path(facts["top"]), Path(facts["common"])
-    return Repository(Git(top if top.is_dir() else common, context.check), common)
+    return Repository(place.git(top if top.is_dir() else common, context), common)
 
 
 def _git_tree(place: Place, facts: dict[str, Any], repository: Repository, context: Context) -> GitTree:
@@ -234,7 +233,7 @@ def _git_tree(place: Place, facts: dict[str, Any], repository: Repository, conte
     if baseline is None:
         raise Damaged(f"the place {place.key} has lost how its tree began")
     return GitTree(
-        _snapshots(place, context.check),
+        _snapshots(place, context),
         repository,
         baseline,
         facts["lease_id"],
@@ -256,8 +255,8 @@ def _made(place: Place) -> dict[str, Any]:
     return facts
 
 
-def _snapshots(place: Place, check: Callable[[], None]) -> Snapshots:
-    return Snapshots(Git(place.tree, check), place.objects)
+def _snapshots(place: Place, context: Context) -> Snapshots:
+    return Snapshots(place.git(place.tree, context), place.objects)
 
 
 def _drop(repository: Repository, branch: str, tip: str) -> tuple[str, ...]:
