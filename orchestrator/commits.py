@@ -1,5 +1,6 @@
 """Commits: a lease's rows, collected in its draft and written by the store's writer."""
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -11,10 +12,11 @@ from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.errors import StaleWrite
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
-from leasehold.states import Entry, Kind, Note
+from leasehold.states import Entry, Facts, Kind, Note
 from sqlalchemy import Connection, select
 
 _facts = attrgetter(*columns.FACTS)
+_STATE, _CLEANUP = columns.FACTS.index("state"), columns.FACTS.index("cleanup")
 
 
 class Commits:
@@ -53,17 +55,17 @@ class Commits:
 
         Raises ``LeaseLost`` where the lease has moved on, and what the writer refuses.
         """
-        before, facts = lease.facts, draft.facts
+        before, facts, terms = lease.facts, draft.facts, lease.terms
         new = before.version == 0
-        papers = {**lease.papers, **draft.papers}
-        terms = lease.terms
+        papers = {**lease.papers, **draft.papers} if draft.papers else lease.papers
         write = Write(
             lease_id=lease.id,
             version=None if new else before.version,
             epoch=None if new else before.epoch,
-            changing=[*_facts(facts), *(papers.get(name) for name in columns.PAPERS)],
+            changing=_row(facts, papers),
             entries=draft.entries,
-            terms=terms.columns(facts.created_at or 0) if new else None,
+            terms=draft.terms or terms.columns(facts.created_at or 0) if new else None,
+            before=None if new else _row(before, lease.papers),
             draws=new or draws,
             holds=holds,
             frees=before.cleanup.open and not facts.cleanup.open,
@@ -83,18 +85,21 @@ class Commits:
 
     async def note(self, lease: Lease, note: Note, **details: Any) -> None:
         """Write a note, and what it changes: the expiry, or that nobody owns the lease."""
-        draft = self.draft(lease).copy()
-        self.add(lease, draft, note.value, Kind.NOTE, details=details)
-        if note is Note.DETACH:
-            draft.facts.owner = None
-        await self.commit(lease, draft)
+        draft = self.draft(lease)
+        kept = len(draft.entries)
+        try:
+            self.add(lease, draft, str(note), Kind.NOTE, details=details)
+            await self.commit(lease, draft)
+        except BaseException:
+            draft.take_back(kept)
+            raise
 
     async def take(self, lease: Lease, note: Note, **details: Any) -> None:
         """Become the lease's owner under the next epoch. Raises ``LeaseLost`` where another did first."""
         owner = await self.owner.ensure()
         draft = Draft(lease.id, lease.facts)
         draft.add(
-            note.value,
+            str(note),
             Kind.NOTE,
             at=self.store.clock.now(),
             owner=owner,
@@ -110,17 +115,17 @@ class Commits:
         details: dict[str, Any] = {
             "environment_id": terms.environment_id,
             "driver": terms.driver,
-            "lease_policy": terms.policy.value,
+            "lease_policy": terms.policy,
             "provider": terms.provider,
             "execution_workspace_id": None,
             "issue_id": request.issue_id,
         }
         if not facts.state.live:
             action = "environment.lease_released"
-            details["status"] = facts.state.value
-            details["cleanup_status"] = facts.cleanup.value
+            details["status"] = facts.state
+            details["cleanup_status"] = facts.cleanup
             details["failure_reason"] = facts.error_message
-        at = self.store.clock.now()
+        at = draft.entries[-1].at
         draft.activity = (lease.id, action, at, request.company_id, request.run_id, request.agent_id, encode(details))
 
     async def journal(self, lease_id: str) -> list[Entry]:
@@ -132,6 +137,14 @@ class Commits:
             return [entry_of(row) for row in rows]
 
         return await self.store.read(query)
+
+
+def _row(facts: Facts, papers: Mapping[str, str | None]) -> list[Any]:
+    """The values of ``columns.CHANGING``."""
+    row = [*_facts(facts), *map(papers.get, columns.PAPERS)]
+    # sqlite3 binds a plain string at once, and asks its adapters about any other
+    row[_STATE], row[_CLEANUP] = str(facts.state), str(facts.cleanup)
+    return row
 
 
 def entry_of(row: Any) -> Entry:

@@ -20,22 +20,22 @@ class Draft:
     So what is committed is, row for row, what folding the journal gives.
     """
 
-    __slots__ = ("activity", "entries", "facts", "lease_id", "papers")
+    __slots__ = ("activity", "committed", "entries", "facts", "lease_id", "papers", "terms")
 
-    def __init__(self, lease_id: str, facts: Facts) -> None:
+    def __init__(self, lease_id: str, committed: Facts) -> None:
         self.lease_id = lease_id
-        self.facts = facts.copy()
+        self.committed = committed
+        self.facts = committed.copy()
         self.entries: list[Entry] = []
         self.papers: dict[str, str | None] = {}
         self.activity: tuple[Any, ...] | None = None
+        self.terms: tuple[Any, ...] | None = None
 
-    def copy(self) -> "Draft":
-        """A draft that can go on without changing this one."""
-        other = Draft(self.lease_id, self.facts)
-        other.entries = list(self.entries)
-        other.papers = dict(self.papers)
-        other.activity = self.activity
-        return other
+    def take_back(self, kept: int) -> None:
+        """Drop all rows but the first ``kept``: what they announced was not committed."""
+        self.facts, self.entries = self.committed.copy(), self.entries[:kept]
+        for entry in self.entries:
+            apply(self.facts, entry)
 
     def add(
         self,
@@ -57,25 +57,13 @@ class Draft:
         """
         facts = self.facts
         if event in LEASE_EVENTS:
-            source: str | None = facts.state.value
+            source: str | None = str(facts.state)
         elif event in CLEANUP_EVENTS:
-            source = facts.cleanup.value
+            source = str(facts.cleanup)
         else:
             source = None
-        entry = Entry(
-            seq=facts.version + 1,
-            at=at,
-            event=event,
-            kind=kind,
-            source=source,
-            dest=dest or source,
-            attempt=attempt,
-            owner=owner,
-            epoch=epoch,
-            error_code=error_code,
-            duration_ms=duration_ms,
-            details=details or {},
-        )
+        seq, dest, details = facts.version + 1, dest or source, details or {}
+        entry = Entry(seq, at, event, kind, source, dest, attempt, owner, epoch, error_code, duration_ms, details)
         try:
             apply(facts, entry)
         except BrokenJournal as broken:

@@ -12,6 +12,7 @@ from typing import Any
 from leasehold.drivers import DriverError
 from leasehold.orchestrator import error_table
 from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.draft import Draft
 from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.machine import TableMachine
@@ -34,6 +35,8 @@ from leasehold.states import (
     transition,
 )
 from transitions.core import EventData
+
+_OWE, _PENDING = str(CleanupEvent.OWE), str(CleanupState.PENDING)
 
 
 class Engine:
@@ -62,11 +65,11 @@ class Engine:
     async def fire(self, lease: Lease, event: LeaseEvent | CleanupEvent, step: Step | None = None) -> None:
         """Fire one event. Raises ``IllegalTransition``, and what its callbacks raise."""
         machine = self._leases if isinstance(event, LeaseEvent) else self._cleanups
-        await machine.events[event.value].trigger(lease, step or Step(event.value))
+        await machine.events[event].trigger(lease, step or Step(str(event)))
 
     async def attempt(self, lease: Lease, event: LeaseEvent) -> None:
         """Fire a step of a live lease; what its driver raises becomes ``StepFailed``."""
-        step = Step(event.value)
+        step = Step(str(event))
         if event is LeaseEvent.PROVISION:
             why = self._steps.passed_over(lease)
             if why is not None:
@@ -105,18 +108,23 @@ class Engine:
         commits = self._commits
         commits.owner.check(lease)
         step.attempt = commits.store.ids.random(8)
-        deadline = commits.store.clock.now() + int((self._steps.seconds(step.event, lease) + 10) * 1e6)
-        details: dict[str, Any] = {"deadline": deadline}
-        acquiring = step.event == LeaseEvent.ACQUIRE.value
+        now = commits.store.clock.now()
+        details: dict[str, Any] = {"deadline": now + int((self._steps.seconds(step.event, lease) + 10) * 1e6)}
+        acquiring = step.event == LeaseEvent.ACQUIRE
         if acquiring:
             details["key"] = f"{commits.store.ledger}-{lease.id}-1"
             if lease.subjects:
                 details["holds"] = list(lease.subjects)
-        draft = commits.draft(lease).copy()
-        commits.add(lease, draft, step.event, Kind.BEGUN, attempt=step.attempt, details=details)
-        if acquiring:
-            commits.add(lease, draft, CleanupEvent.OWE.value, Kind.DONE, dest=CleanupState.PENDING.value)
-        await commits.commit(lease, draft, holds=lease.subjects if acquiring else ())
+        draft = commits.draft(lease)
+        kept = len(draft.entries)
+        try:
+            commits.add(lease, draft, step.event, Kind.BEGUN, at=now, attempt=step.attempt, details=details)
+            if acquiring:
+                commits.add(lease, draft, _OWE, Kind.DONE, at=now, dest=_PENDING)
+            await commits.commit(lease, draft, holds=lease.subjects if acquiring else ())
+        except BaseException:
+            draft.take_back(kept)  # nothing has begun
+            raise
         self.tell(lease, step.event, "begun")
         if forward and lease.interruption is not None:
             raise Interrupted
@@ -131,9 +139,9 @@ class Engine:
             self._record_failure(lease, step.failure)
             return
         now = commits.store.clock.now()
-        if event == LeaseEvent.RESOLVE.value:
+        if event == LeaseEvent.RESOLVE:
             step.details["expires_at"] = now + int((lease.terms.request.ttl or 0) * 1e6)
-            step.details["digests"] = _digests(lease, now)
+            step.details["digests"] = _digests(lease, draft, now)
         fired: Any = data.transition
         draft.papers.update(step.papers)
         commits.add(
@@ -147,9 +155,10 @@ class Engine:
             duration_ms=step.duration_ms,
             details=step.details,
         )
-        if event == LeaseEvent.ACQUIRE.value or event in CLEANUP_EVENTS:
+        if event == LeaseEvent.ACQUIRE or event in CLEANUP_EVENTS:
             commits.log(lease, draft)
-        self.tell(lease, event, "done", _told(step), step.duration_ms)
+        if lease.listener is not None:
+            self.tell(lease, event, "done", _told(step), step.duration_ms)
 
     def _record_failure(self, lease: Lease, failure: Failure) -> None:
         commits = self._commits
@@ -165,7 +174,7 @@ class Engine:
                 commits.add(lease, draft, event.value, Kind.BEGUN, attempt=attempt, details={"deadline": now}, at=now)
             if event is LeaseEvent.RESOLVE:
                 details["expires_at"] = now
-                details["digests"] = _digests(lease, now)
+                details["digests"] = _digests(lease, draft, now)
         commits.add(
             lease,
             draft,
@@ -180,8 +189,9 @@ class Engine:
         self.tell(lease, event.value, "failed", failure.message)
 
 
-def _digests(lease: Lease, created_at: int) -> dict[str, str]:
-    return {"terms": terms_digest(lease.terms.columns(created_at))}
+def _digests(lease: Lease, draft: Draft, created_at: int) -> dict[str, str]:
+    draft.terms = lease.terms.columns(created_at)
+    return {"terms": terms_digest(draft.terms)}
 
 
 async def _timed(work: Any, data: EventData) -> None:

@@ -13,6 +13,7 @@ from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
 from leasehold.orchestrator.step import Failure, Listener
 from leasehold.orchestrator.terms import Terms
+from leasehold.orchestrator.watch import Stopped, Watch
 from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState, Status, status
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Lease:
         self.tree: Path | None = None
         self.subjects: tuple[str, ...] = ()
         self.environment_version = 0
-        self.commands: set[asyncio.Task[Result]] | None = None
+        self.commands: set[Watch] = set()
         self.stop: asyncio.Event | None = None
         self.interruption: Failure | None = None
         self.lost: str | None = None
@@ -152,16 +153,15 @@ class Lease:
             terminal=terminal,
         )
         target = self._usable()
-        task = asyncio.ensure_future(target.execute(command))
-        self.commands = self.commands or set()
-        self.commands.add(task)
+        watch = Watch()
+        self.commands.add(watch)
         try:
-            return await task
-        except asyncio.CancelledError:
+            return await watch.over(target.execute(command))
+        except Stopped:
             self._raise_if_ended()
             raise
         finally:
-            self.commands.discard(task)
+            self.commands.discard(watch)
 
     async def put(self, source: str | os.PathLike[str], path: str) -> None:
         """Copy a local file or folder into the place."""
@@ -213,12 +213,12 @@ class Lease:
     @property
     def machine_state(self) -> str:
         """Where the machine sees it."""
-        return self.ahead.state.value
+        return str(self.ahead.state)
 
     @property
     def machine_cleanup(self) -> str:
         """Where the cleanup machine sees it."""
-        return self.ahead.cleanup.value
+        return str(self.ahead.cleanup)
 
     def interrupt(self, failure: Failure) -> None:
         """Have the step or command under way end, for this reason. The first reason counts."""
@@ -226,8 +226,8 @@ class Lease:
             self.interruption = failure
         if self.stop is not None:
             self.stop.set()
-        for task in tuple(self.commands or ()):
-            task.cancel()
+        for watch in tuple(self.commands):
+            watch.cut()
 
     def lose(self, why: str) -> LeaseLost:
         """Mark it as no longer ours, end what we run there, and give the error to raise."""

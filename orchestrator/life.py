@@ -4,6 +4,7 @@ Each operation runs to a recorded end, whoever cancels its caller.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from leasehold.orchestrator.request import SyncBack
 from leasehold.orchestrator.step import Failure, Interrupted, ProvenAbsent, Step, StepFailed, StillUnknown
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import StaleWrite, StoreError
+from leasehold.orchestrator.watch import Watch
 from leasehold.states import (
     CleanupEvent,
     CleanupState,
@@ -39,6 +41,33 @@ _DUE = (CleanupState.PENDING, CleanupState.FAILED)
 _KEPT = (CleanupState.RETAINED, CleanupState.PARKED)
 _LONGEST_PAUSE = 1800.0
 _CLOSE_SECONDS = 30.0
+
+
+class _Outcome(asyncio.Future[T]):
+    """What an operation came to. Who waits for it cannot cancel it, only have the lease's step end early."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__()
+        self._lease = lease
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Says no, so that the caller's cancellation is kept until the outcome is there."""
+        self._lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
+        return False
+
+    def give_up(self) -> None:
+        """The operation's own task was cancelled: the event loop ends."""
+        super().cancel()
+
+
+async def _into(outcome: _Outcome[T], operation: Coroutine[Any, Any, T]) -> None:
+    try:
+        outcome.set_result(await operation)
+    except asyncio.CancelledError:
+        outcome.give_up()
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the one who waits gets it
+        outcome.set_exception(error)
 
 
 class Life:
@@ -64,7 +93,7 @@ class Life:
         """Move a live lease's end to ``seconds`` from now."""
         async with lease.lock:
             if not lease.facts.state.live:
-                raise IllegalTransition(lease.id, "extend", lease.facts.state.value, "the lease has ended")
+                raise IllegalTransition(lease.id, "extend", lease.facts.state, "the lease has ended")
             expires_at = self._commits.store.clock.now() + int(seconds * 1e6)
             await self._commits.note(lease, Note.EXTEND, expires_at=expires_at)
 
@@ -152,19 +181,16 @@ class Life:
 
     async def settled(self, lease: Lease, operation: Coroutine[Any, Any, T]) -> T:
         """Run an operation. A cancelled caller waits until its step is settled, and then is cancelled."""
-        task = asyncio.ensure_future(operation)
+        outcome: _Outcome[T] = _Outcome(lease)
+        task = asyncio.ensure_future(_into(outcome, operation))
         try:
-            return await asyncio.shield(task)
+            return await outcome
         except asyncio.CancelledError:
-            lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
-            while not task.done():
-                try:
-                    await asyncio.wait({task})
-                except asyncio.CancelledError:
-                    continue
-            if not task.cancelled():
-                task.exception()  # it is recorded on the lease; its caller gets the cancellation
+            if outcome.done() and not outcome.cancelled():
+                outcome.exception()  # it is recorded on the lease; its caller gets the cancellation
             raise
+        finally:
+            del task  # the loop itself holds tasks weakly: until here it was kept
 
     def reported(self, lease: Lease, failed: StepFailed) -> EnvironmentRunError:
         """A recorded failure as callers catch it."""
@@ -232,7 +258,7 @@ class Life:
         await self._let_go(lease)
         if lease.ahead.cleanup in _DUE:
             event = event or self._ending(lease)
-            step = Step(event.value)
+            step = Step(str(event))
             try:
                 await self._engine.fire(lease, event, step)
             except (StoreError, LeaseLost, IllegalTransition, StaleWrite):
@@ -291,8 +317,8 @@ class Life:
         target, lease.target = lease.target, None
         if target is not None:
             try:
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await target.close()
+                watch = Watch(time.monotonic() + _CLOSE_SECONDS)
+                await self._steps.watches.over(watch, target.close())
             except Exception as error:  # noqa: BLE001 - the cleanup ends what is left, and says so if it cannot
                 self._engine.tell(lease, CleanupEvent.CLEAN.value, "progress", self._redaction.clean(str(error)))
 

@@ -48,10 +48,13 @@ from leasehold.orchestrator.step import Interrupted, News, ProvenAbsent, Step, S
 from leasehold.orchestrator.store.encoding import decode, digest, encode
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
+from leasehold.orchestrator.watch import Overdue, Stopped, Watch, Watches
 from leasehold.states import LEASE_EVENTS, LeaseEvent, Policy
 from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T")
+
+_GRACE = 5.0  # seconds that a verb has beyond its own deadline, to say so itself
 
 
 class Steps:
@@ -72,6 +75,7 @@ class Steps:
         self._adapters = adapters
         self._settings = settings
         self._redaction = redaction
+        self.watches = Watches()
         self._configs: dict[tuple[str, int], tuple[BaseModel, str]] = {}
 
     def seconds(self, event: str, lease: Lease) -> float:
@@ -187,7 +191,7 @@ class Steps:
             limit=64 * 1024,
             record=step.attempt,
         )
-        result = await self._command(lease, step, context, target.execute(command))
+        result = await self._verb(lease, step, context, target.execute(command), stoppable=True)
         if not result.ok:
             raise Refused(provision_detail(result))
         await self._baseline(lease, step, context)
@@ -292,31 +296,27 @@ class Steps:
             variables=dict(lease.terms.request.variables),
         )
 
-    async def _verb(self, lease: Lease, step: Step, context: Context, verb: Awaitable[T]) -> T:
-        """Await a driver's verb until its deadline. What it raises after a stop is ``Interrupted``."""
+    async def _verb(
+        self, lease: Lease, step: Step, context: Context, verb: Awaitable[T], *, stoppable: bool = False
+    ) -> T:
+        """Await a driver's verb until its deadline. What it raises after a stop is ``Interrupted``.
+
+        What is ``stoppable``, a command, knows no stop signal: it is cut off when the step is told to end.
+        """
+        watch = Watch(context.deadline + _GRACE)
+        if stoppable:
+            lease.commands.add(watch)
         try:
-            async with asyncio.timeout(context.remaining() + 5.0):
-                return await verb
-        except TimeoutError as error:
+            return await self.watches.over(watch, verb)
+        except Overdue as error:
             raise TimedOut(f"{step.event} did not end within {self.seconds(step.event, lease):g} s") from error
         except Exception as error:
-            if context.stop.is_set():
+            if context.stop.is_set() or isinstance(error, Stopped):
                 raise Interrupted from error
             raise
-
-    async def _command(self, lease: Lease, step: Step, context: Context, run: Awaitable[Result]) -> Result:
-        """A command inside a step: it is ended when the step is told to stop."""
-        task = asyncio.ensure_future(run)
-        lease.commands = lease.commands or set()
-        lease.commands.add(task)
-        try:
-            return await self._verb(lease, step, context, task)
-        except asyncio.CancelledError:
-            if lease.interruption is None:
-                raise
-            raise Interrupted from None
         finally:
-            lease.commands.discard(task)
+            if stoppable:
+                lease.commands.discard(watch)
 
     async def _baseline(self, lease: Lease, step: Step, context: Context) -> None:
         driver = self.driver_of(lease)

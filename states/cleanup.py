@@ -140,9 +140,9 @@ CLEANUP_TABLE: tuple[CleanupTransition, ...] = (
 CLEANUP_EVENTS = frozenset(str(event) for event in CleanupEvent)
 
 
-def cleanup_transition(event: CleanupEvent) -> CleanupTransition:
-    """The row of an event (each event has one)."""
+def cleanup_transition(event: CleanupEvent | str) -> CleanupTransition:
+    """The row of an event (each event has one), or of its name."""
     return _ROWS[event]
 
 
-_ROWS = {row.event: row for row in CLEANUP_TABLE}
+_ROWS: dict[str, CleanupTransition] = {row.event: row for row in CLEANUP_TABLE}

@@ -13,7 +13,8 @@ class Facts:
     """The state of one lease, as the fold of its journal. Times are microseconds since 1970 UTC.
 
     ``owners`` counts the owners that the lease has had; ``cleanup_tries`` the tries that failed.
-    ``digests`` hold a short hash of each column that the journal does not repeat in full.
+    ``digests`` hold a short hash of each column that the journal does not repeat in full; copies of the
+    facts share them, so they are replaced, never changed.
     """
 
     version: int = 0
@@ -43,9 +44,7 @@ class Facts:
 
     def copy(self) -> "Facts":
         """Facts of their own with the same values."""
-        other = Facts(*_values(self))
-        other.digests = dict(self.digests)
-        return other
+        return Facts(*_values(self))
 
 
 _values = attrgetter(*(fact.name for fact in fields(Facts)))

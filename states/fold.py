@@ -6,15 +6,15 @@ number of the invariant that it breaks (DESIGN section 12).
 
 from collections.abc import Iterable
 
-from leasehold.states.cleanup import CLEANUP_EVENTS, CleanupEvent, CleanupState, CleanupTransition, cleanup_transition
+from leasehold.states.cleanup import CLEANUP_EVENTS, CleanupState, CleanupTransition, cleanup_transition
 from leasehold.states.code import ErrorCode
 from leasehold.states.facts import Facts
 from leasehold.states.guards import GUARDS
 from leasehold.states.journal import Entry, Kind, Note
 from leasehold.states.lease import LEASE_EVENTS, LeaseEvent, LeaseState, Transition, transition
 
-_NOTES = frozenset(note.value for note in Note)
-_NEW_HOLDER = frozenset({Note.TAKE_OVER.value, Note.ATTACH.value})
+_NOTES = frozenset(Note)
+_NEW_HOLDER = frozenset({Note.TAKE_OVER, Note.ATTACH})
 
 
 class BrokenJournal(Exception):
@@ -76,8 +76,8 @@ def _check_holder(facts: Facts, entry: Entry) -> None:
 
 
 def _lease_step(after: Facts, entry: Entry) -> None:
-    row = transition(LeaseEvent(entry.event))
-    if entry.source != after.state.value or after.state not in row.sources:
+    row = transition(entry.event)
+    if entry.source != str(after.state) or after.state not in row.sources:
         raise BrokenJournal(5, entry.seq, f"{entry.event} from {entry.source} at {after.state}")
     _settle_or_claim(after, entry, row)
     match entry.kind:
@@ -98,11 +98,11 @@ def _lease_step(after: Facts, entry: Entry) -> None:
     if "handle" in details:
         after.handle = details["handle"]
     if "digests" in details:
-        after.digests.update(details["digests"])
+        after.digests = {**after.digests, **details["digests"]}
 
 
 def _lease_done(after: Facts, entry: Entry) -> None:
-    match LeaseEvent(entry.event):
+    match entry.event:
         case LeaseEvent.RESOLVE:
             after.expires_at = entry.details.get("expires_at")
         case LeaseEvent.ACQUIRE:
@@ -130,8 +130,8 @@ def _fail(after: Facts, entry: Entry, row: Transition) -> None:
 
 
 def _cleanup_step(after: Facts, entry: Entry) -> None:
-    row = cleanup_transition(CleanupEvent(entry.event))
-    if entry.source != after.cleanup.value or after.cleanup not in row.sources:
+    row = cleanup_transition(entry.event)
+    if entry.source != str(after.cleanup) or after.cleanup not in row.sources:
         raise BrokenJournal(5, entry.seq, f"{entry.event} from {entry.source} at {after.cleanup}")
     _settle_or_claim(after, entry, row)
     match entry.kind:
@@ -147,7 +147,7 @@ def _cleanup_step(after: Facts, entry: Entry) -> None:
             _require_dest(entry, row.failure)
             after.cleanup = row.failure
             first = ErrorCode.LEASE_RELEASE_FAILED if after.cleanup_tries == 0 else ErrorCode.LEASE_CLEANUP_FAILED
-            if entry.error_code != first.value:
+            if entry.error_code != str(first):
                 raise BrokenJournal(7, entry.seq, f"try {after.cleanup_tries + 1} fails with {first}")
             after.cleanup_tries += 1
             after.cleanup_error_code = entry.error_code
@@ -188,17 +188,17 @@ def _check_guards(after: Facts, entry: Entry, guards: tuple[str, ...]) -> None:
 
 
 def _require_dest(entry: Entry, dest: LeaseState | CleanupState) -> None:
-    if entry.dest != dest.value:
+    if entry.dest != str(dest):
         raise BrokenJournal(5, entry.seq, f"{entry.event} {entry.kind} leads to {dest}, not to {entry.dest}")
 
 
 def _note(after: Facts, entry: Entry) -> None:
-    match Note(entry.event):
+    match entry.event:
         case Note.TAKE_OVER | Note.ATTACH:
             after.owners += 1
         case Note.DETACH:
             after.owner = None
         case Note.EXTEND:
             after.expires_at = entry.details.get("expires_at")
-        case Note.ASKED | Note.WARNING:
+        case _:
             pass

@@ -1,9 +1,8 @@
 """What a journal row says. Rows are append-only; folding them gives the lease (``fold.py``)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Kind(StrEnum):
@@ -27,8 +26,7 @@ class Note(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One journal row of one lease.
 
     ``seq`` counts from 1 without a gap; ``at`` is the store's time in microseconds since 1970 UTC;
@@ -46,4 +44,4 @@ class Entry:
     epoch: int
     error_code: str | None = None
     duration_ms: int | None = None
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    details: Mapping[str, Any] = {}

@@ -222,9 +222,9 @@ LEASE_TABLE: tuple[Transition, ...] = (
 LEASE_EVENTS = frozenset(str(event) for event in LeaseEvent)
 
 
-def transition(event: LeaseEvent) -> Transition:
-    """The row of an event (each event has one)."""
+def transition(event: LeaseEvent | str) -> Transition:
+    """The row of an event (each event has one), or of its name."""
     return _ROWS[event]
 
 
-_ROWS = {row.event: row for row in LEASE_TABLE}
+_ROWS: dict[str, Transition] = {row.event: row for row in LEASE_TABLE}

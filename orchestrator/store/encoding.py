@@ -1,15 +1,15 @@
-"""JSON as the store keeps it: compact, sorted, one text for one value."""
+"""JSON as the store keeps it: compact text."""
 
 import hashlib
 import json
 from typing import Any
 
-_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
+from pydantic_core import to_json
 
 
 def encode(value: Any) -> str:
     """The JSON text of a value."""
-    return "{}" if value == {} else _encode(value)
+    return to_json(value).decode()
 
 
 def decode(text: str | None) -> Any:

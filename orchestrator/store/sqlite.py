@@ -1,11 +1,14 @@
 """The SQLite side of the writer: one connection, one transaction a batch.
 
-The statements run below SQLAlchemy, on the DBAPI connection, many rows at once (docs/design/002).
+The statements run below SQLAlchemy, on the DBAPI connection, and an update sets only the columns that
+change: most steps then touch no index (docs/design/002).
 """
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
+from operator import ne
 from typing import Any
 
 from leasehold.orchestrator.store import columns
@@ -16,13 +19,16 @@ from leasehold.orchestrator.store.errors import (
     StoreError,
     StoreLost,
 )
-from leasehold.orchestrator.store.rows import ManyRows
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.write import Write
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, exists, select, update
 from sqlalchemy.sql import ClauseElement
 
 Job = Callable[[Connection], Any]
+Row = tuple[Any, ...]
+Changed = tuple[bool, ...]
+
+_ALL: Changed = (True,) * len(columns.CHANGING)
 
 
 class _Refused(Exception):
@@ -41,7 +47,8 @@ class SqliteBatches:
         self._journal = _insert(journal, columns.JOURNAL)
         self._hold = _insert(hold, ("subject", "lease_id"), "ON CONFLICT DO NOTHING")
         self._activity = _insert(schema.activity, columns.ACTIVITY, "ON CONFLICT DO NOTHING")
-        self._update = _update(lease, columns.CHANGING, ("id", "version", "epoch"))
+        self._lease = lease.name
+        self._updates: dict[Changed, str] = {}
         self._free = self._sql(delete(hold).where(hold.c.lease_id == bindparam("k_id")))
         self._holder = self._sql(select(hold.c.lease_id).where(hold.c.subject == bindparam("k_subject")))
         environment = schema.environment
@@ -100,6 +107,7 @@ class SqliteBatches:
 
     def _open(self) -> sqlite3.Connection:
         try:
+            fresh = self._connection is None
             if self._connection is None:
                 self._connection = self._engine.connect()
             raw = self._connection.connection.driver_connection
@@ -109,6 +117,8 @@ class SqliteBatches:
             raise explain(cause) if cause else StoreError(f"the store cannot be opened: {error}") from error
         assert isinstance(raw, sqlite3.Connection)
         raw.isolation_level = None
+        if fresh:
+            raw.execute("PRAGMA synchronous=FULL")  # whatever a host's own engine is set to
         return raw
 
     def _roll_back(self, raw: sqlite3.Connection) -> None:
@@ -126,18 +136,20 @@ class SqliteBatches:
 
     def _together(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
         epochs = self._epochs(raw, writes)
-        created: list[tuple[Any, ...]] = []
-        changed: list[tuple[Any, ...]] = []
-        journal: list[tuple[Any, ...]] = []
-        holds: list[tuple[str, str]] = []
-        freed: list[tuple[str]] = []
-        activities: list[tuple[Any, ...]] = []
+        created: list[Row] = []
+        changed: dict[Changed, list[Row]] = {}
+        journal: list[Row] = []
+        holds: list[Row] = []
+        freed: list[Row] = []
+        activities: list[Row] = []
         environments: set[tuple[str, int]] = set()
         for write, epoch in zip(writes, epochs, strict=True):
             if write.terms is not None:
                 created.append((*write.terms, *write.changing))
             else:
-                changed.append((*write.changing, write.lease_id, write.version, write.epoch))
+                which = _ALL if write.before is None else tuple(map(ne, write.changing, write.before))
+                row = (*compress(write.changing, which), write.lease_id, write.version, write.epoch)
+                changed.setdefault(which, []).append(row)
             journal += write.journal(epoch)
             if write.environment is not None:
                 environments.add(write.environment)
@@ -151,17 +163,27 @@ class SqliteBatches:
             if not raw.execute(self._active, (*key, "active")).fetchone()[0]:
                 raise _Refused
         if created:
-            self._insert.run(raw, created)
-        if changed and self._update.run(raw, changed) != len(changed):
+            raw.executemany(self._insert, created)
+        for which, rows in changed.items():
+            if raw.executemany(self._update(which), rows).rowcount != len(rows):
+                raise _Refused
+        if holds and raw.executemany(self._hold, holds).rowcount != len(holds):
             raise _Refused
-        if holds and self._hold.run(raw, holds) != len(holds):
-            raise _Refused
-        self._journal.run(raw, journal)
+        raw.executemany(self._journal, journal)
         if freed:
             raw.executemany(self._free, freed)
         if activities:
-            self._activity.run(raw, activities)
+            raw.executemany(self._activity, activities)
         return epochs
+
+    def _update(self, which: Changed) -> str:
+        """The statement that sets these of ``columns.CHANGING``, where id, version and epoch are as given."""
+        statement = self._updates.get(which)
+        if statement is None:
+            sets = ", ".join(f"{name} = ?" for name in compress(columns.CHANGING, which))
+            statement = f"UPDATE {self._lease} SET {sets} WHERE id = ? AND version = ? AND epoch = ?"
+            self._updates[which] = statement
+        return statement
 
     def _epochs(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
         drawing = sum(write.draws for write in writes)
@@ -251,12 +273,5 @@ def explain(error: sqlite3.Error) -> StoreError:
     return StoreError(f"the store failed: {text}")
 
 
-def _insert(table: Table, names: Sequence[str], tail: str = "") -> ManyRows:
-    return ManyRows(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES", len(names), tail)
-
-
-def _update(table: Table, names: Sequence[str], keys: Sequence[str]) -> ManyRows:
-    """Sets ``names`` where ``keys`` are as given; a row's values are those of both, in this order."""
-    sets = ", ".join(f"{name} = new.column{place}" for place, name in enumerate(names, 1))
-    where = " AND ".join(f"{table.name}.{key} = new.column{place}" for place, key in enumerate(keys, len(names) + 1))
-    return ManyRows(f"UPDATE {table.name} SET {sets} FROM (VALUES", len(names) + len(keys), f") AS new WHERE {where}")
+def _insert(table: Table, names: Sequence[str], tail: str = "") -> str:
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) {tail}".rstrip()

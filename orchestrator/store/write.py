@@ -19,6 +19,7 @@ class Write:
         changing: the values of ``columns.CHANGING`` after the commit.
         entries: the journal rows that lead there.
         terms: the values of ``columns.TERMS``, for a new lease.
+        before: the values of ``columns.CHANGING`` that the store has; what is equal is not written again.
         draws: take the next epoch of the ledger, in place of the one in ``changing`` and ``entries``.
         environment: id and version that the environment must still have, and still be active.
         holds: subjects that the lease takes for itself alone.
@@ -32,6 +33,7 @@ class Write:
     changing: list[Any]
     entries: Sequence[Entry]
     terms: tuple[Any, ...] | None = None
+    before: Sequence[Any] | None = None
     draws: bool = False
     environment: tuple[str, int] | None = None
     holds: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ class Write:
                 entry.seq,
                 entry.at,
                 entry.event,
-                entry.kind.value,
+                str(entry.kind),
                 entry.source,
                 entry.dest,
                 entry.attempt,
