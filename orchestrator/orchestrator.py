@@ -263,9 +263,13 @@ class Orchestrator:
     async def forget(self, lease_id: str, reason: str, *, who: str, company_id: str | None = None) -> Lease:
         """Take an ended lease's place out of our care, with who and why."""
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        lease = self._lease_of(row)
+        if row.facts.state.live:
+            raise IllegalTransition(row.terms.id, "forget", row.facts.state.value, "end the lease first")
+        if not row.facts.cleanup.open:
+            raise IllegalTransition(row.terms.id, "forget", row.facts.cleanup.value, "no place is owed")
         if row.alive and row.facts.pending_event is not None:
             raise self._held(row)
+        lease = self._lease_of(row)
         await self._commits.take(lease, Note.TAKE_OVER, why="forget")
         await self._life.forget(lease, who, reason)
         return lease

@@ -45,7 +45,7 @@ class LazyGroup(TyperGroup):
         if row is None:
             self.commands = {row.name: TyperCommand(row.name) for row in self.rows}  # suggestions are made from it
             return None
-        command = group_of(row, self.shared) if row.commands else _leaf(row)
+        command: Any = group_of(row, self.shared) if row.commands else _leaf(row)
         command.params += self.shared
         return command
 
