@@ -50,7 +50,8 @@ class Leg:
     @property
     def failed(self) -> bool:
         """Whether it is to be shown in red."""
-        return self.ending is Ending.FAILED or (self.track is Track.LEASE and self.dest == LeaseState.FAILED.value)
+        failing = self.track is Track.LEASE and self.dest == LeaseState.FAILED.value
+        return self.ending is Ending.FAILED or (self.ending is Ending.DONE and failing)
 
     @property
     def time(self) -> str:
