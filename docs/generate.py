@@ -145,7 +145,7 @@ def errors() -> str:
 def capabilities() -> str:
     """What each driver offers with an empty config."""
     registry = Registry(entry_points=dict)
-    offers = {}
+    offers: dict[str, Capabilities] = {}
     for name in registry.names():
         driver = registry.get(name)
         offers[name] = driver.capabilities(driver.Config())

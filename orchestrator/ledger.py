@@ -123,7 +123,7 @@ class Ledger:
             .limit(limit)
         )
         now = self._store.clock.now()
-        return [self._row(row._mapping, now) for row in connection.execute(query)]
+        return [self._row(row, now) for row in connection.execute(query).mappings()]
 
     def _row(self, row: Any, now: int) -> Row:
         alive_until = row["alive_until"]

@@ -1,7 +1,7 @@
 """The library's front door."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Unpack
@@ -61,7 +61,7 @@ class Orchestrator:
         drivers: Iterable[Driver] | None = None,
         adapters: Iterable[Adapter] = (),
         settings: Settings | None = None,
-    ) -> "AsyncIterator[Orchestrator]":
+    ) -> "AsyncGenerator[Orchestrator]":
         """Open the store, creating or migrating it, and become ready to lease.
 
         ``store_url`` is a SQLAlchemy URL (none: the settings'); ``engine`` is a host's own SQLAlchemy
@@ -81,7 +81,7 @@ class Orchestrator:
     # --- leases
 
     @asynccontextmanager
-    async def lease(self, **request: Unpack[LeaseArguments]) -> AsyncIterator[Lease]:
+    async def lease(self, **request: Unpack[LeaseArguments]) -> AsyncGenerator[Lease]:
         """A lease for the length of a block; the arguments are those of ``acquire``.
 
         At the block's end it is released; after an exception it fails with ``run_failed``, after a

@@ -7,7 +7,7 @@ with Orchestrator.open() as orchestrator:
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
@@ -111,7 +111,7 @@ class Orchestrator:
 
     @classmethod
     @contextmanager
-    def open(cls, store_url: str | None = None, **options: Any) -> "Iterator[Orchestrator]":
+    def open(cls, store_url: str | None = None, **options: Any) -> "Generator[Orchestrator]":
         """Open the store; the arguments are those of the asynchronous ``open``."""
         loop = _Loop()
         try:
@@ -125,7 +125,7 @@ class Orchestrator:
             loop.close()
 
     @contextmanager
-    def lease(self, **request: Unpack[LeaseArguments]) -> Iterator[Lease]:
+    def lease(self, **request: Unpack[LeaseArguments]) -> Generator[Lease]:
         """A lease for the length of a block; an exception in it fails the lease."""
         lease = self.acquire(**request)
         try:

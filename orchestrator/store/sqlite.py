@@ -22,6 +22,7 @@ from leasehold.orchestrator.store.errors import (
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.write import Write
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, exists, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 Job = Callable[[Connection], Any]
@@ -214,7 +215,10 @@ class SqliteBatches:
             if not raw.in_transaction:
                 raise
             raw.execute("ROLLBACK TO item")
-            answer = explain(error) if isinstance(error, sqlite3.Error) else error
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            answer = error
+            if isinstance(cause, sqlite3.Error) and not isinstance(cause, sqlite3.IntegrityError):
+                answer = explain(cause)
         raw.execute("RELEASE item")
         return answer
 

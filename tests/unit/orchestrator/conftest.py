@@ -1,6 +1,6 @@
 """An orchestrator on a fresh SQLite store, with a scripted driver."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def open_orchestrator(store_path: Path, provider: Provider) -> Opener:
     """Opens an orchestrator on the test's store, as a further process would."""
 
     @asynccontextmanager
-    async def opened(driver: ScriptedDriver | None = None, **settings: Any) -> AsyncIterator[Orchestrator]:
+    async def opened(driver: ScriptedDriver | None = None, **settings: Any) -> AsyncGenerator[Orchestrator]:
         chosen = Settings(state_folder=store_path.parent, **settings)
         drivers = [driver or ScriptedDriver(provider)]
         async with Orchestrator.open(f"sqlite:///{store_path}", drivers=drivers, settings=chosen) as orchestrator:
@@ -47,6 +47,6 @@ def open_orchestrator(store_path: Path, provider: Provider) -> Opener:
 
 
 @pytest.fixture
-async def orchestrator(open_orchestrator: Opener, driver: ScriptedDriver) -> AsyncIterator[Orchestrator]:
+async def orchestrator(open_orchestrator: Opener, driver: ScriptedDriver) -> AsyncGenerator[Orchestrator]:
     async with open_orchestrator(driver) as orchestrator:
         yield orchestrator

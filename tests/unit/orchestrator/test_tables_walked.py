@@ -90,8 +90,9 @@ async def test_a_failing_step_has_its_code_and_its_cleanup(
     await environments.add("default", "archived", "scripted", {})
     await environments.archive("default", "archived")
 
+    asked: dict[str, Any] = {"environment": "place", "workspace": tree, **case.request}
     with pytest.raises(EnvironmentRunError) as caught:
-        await full.acquire(**{"environment": "place", "workspace": tree, **case.request})
+        await full.acquire(**asked)
 
     assert caught.value.code is case.code
     assert case.message in caught.value.message
@@ -113,9 +114,13 @@ async def run_failed(orchestrator: Orchestrator, tree: Path) -> str:
 
 
 async def lease_expired(orchestrator: Orchestrator, tree: Path) -> str:
+    lease = await orchestrator.acquire(environment="place", workspace=tree, ttl=0.2)
     with pytest.raises(EnvironmentRunError):
-        async with orchestrator.lease(environment="place", workspace=tree, ttl=0.2) as lease:
-            await lease.exec("forever")
+        await lease.exec("forever")
+    async with asyncio.timeout(10):
+        while lease.cleanup.open:
+            async with lease.lock:  # the owner holds it while the lease ends
+                await asyncio.sleep(0)
     return lease.id
 
 
@@ -180,9 +185,7 @@ async def test_a_live_lease_fails_with_its_code_and_its_policy_s_cleanup(
 async def walked(orchestrator: Orchestrator) -> set[tuple[str, str]]:
     """(event, kind) of every journal row of the store."""
     rows = await orchestrator.ledger.listing("default")
-    return {
-        (entry.event, entry.kind.value) for row in rows for entry in await orchestrator.journal(row.terms.id)
-    }
+    return {(entry.event, entry.kind.value) for row in rows for entry in await orchestrator.journal(row.terms.id)}
 
 
 async def test_every_row_of_both_tables_is_walked(full: Orchestrator, tree: Path) -> None:
