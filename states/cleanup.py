@@ -78,7 +78,7 @@ CLEANUP_TABLE: tuple[CleanupTransition, ...] = (
         DUE,
         CleanupState.NOT_NEEDED,
         why="The driver has proven that no place stands under this key, and none will.",
-        guards=("lease_has_ended", "no_handle"),
+        guards=("lease_has_ended", "no_step_open", "no_handle"),
     ),
     CleanupTransition(
         CleanupEvent.CLEAN,
@@ -116,7 +116,7 @@ CLEANUP_TABLE: tuple[CleanupTransition, ...] = (
         (CleanupState.RETAINED, CleanupState.PARKED),
         CleanupState.PENDING,
         why="Its deadline, an operator, another fingerprint or an archived environment ends the keeping.",
-        guards=("lease_has_ended",),
+        guards=("lease_has_ended", "no_step_open"),
         operator=True,
     ),
     CleanupTransition(
@@ -124,14 +124,14 @@ CLEANUP_TABLE: tuple[CleanupTransition, ...] = (
         (CleanupState.PARKED,),
         CleanupState.HANDED_OVER,
         why="Inside the other lease's acquire intent: one transaction, one holder.",
-        guards=("lease_has_ended",),
+        guards=("lease_has_ended", "no_step_open"),
     ),
     CleanupTransition(
         CleanupEvent.FORGET,
         tuple(state for state in CleanupState if state in OPEN),
         CleanupState.FORGOTTEN,
         why="An operator ends our care, with who and why; a sweep still destroys what reappears.",
-        guards=("lease_has_ended",),
+        guards=("lease_has_ended", "no_step_open"),
         operator=True,
     ),
 )

@@ -73,6 +73,8 @@ def _check_holder(facts: Facts, entry: Entry) -> None:
         raise BrokenJournal(1, entry.seq, f"{entry.event} without a new epoch")
     if not new_holder and (entry.epoch, entry.owner) != (facts.epoch, facts.owner):
         raise BrokenJournal(1, entry.seq, f"{entry.event} by {entry.owner} who does not hold the lease")
+    if facts.owner is None and entry.event not in _NOTES:
+        raise BrokenJournal(1, entry.seq, f"{entry.event} of a lease that nobody holds")
 
 
 def _lease_step(after: Facts, entry: Entry) -> None:
@@ -108,6 +110,8 @@ def _lease_done(after: Facts, entry: Entry) -> None:
         case LeaseEvent.ACQUIRE:
             if entry.details.get("handle") is None:
                 raise BrokenJournal(3, entry.seq, "acquire is done without a handle")
+            if not after.cleanup.open:
+                raise BrokenJournal(3, entry.seq, "acquire is done, and its place is not owed")
             after.acquired_at = entry.at
         case LeaseEvent.RELEASE:
             after.ended_at = entry.at
@@ -170,7 +174,9 @@ def _settle_or_claim(after: Facts, entry: Entry, row: Transition | CleanupTransi
         after.pending_event, after.pending_attempt = entry.event, entry.attempt
         after.pending_since, after.pending_deadline = entry.at, entry.details.get("deadline")
         return
-    passed_over = "passed_over" in entry.details
+    passed_over = entry.event == LeaseEvent.PROVISION and "passed_over" in entry.details
+    if entry.kind is Kind.ABANDONED and not row.intent:
+        raise BrokenJournal(5, entry.seq, f"{entry.event} has no intent that could be abandoned")
     if row.intent and not passed_over:
         if (after.pending_event, after.pending_attempt) != (entry.event, entry.attempt):
             raise BrokenJournal(9, entry.seq, f"{entry.event} {entry.kind} without its intent")
@@ -197,6 +203,8 @@ def _note(after: Facts, entry: Entry) -> None:
         case Note.TAKE_OVER | Note.ATTACH:
             after.owners += 1
         case Note.DETACH:
+            if after.state is not LeaseState.TARGETED or after.pending_event is not None:
+                raise BrokenJournal(5, entry.seq, f"detach at {after.state}: only a lease at rest is let go")
             after.owner = None
         case Note.EXTEND:
             after.expires_at = entry.details.get("expires_at")
