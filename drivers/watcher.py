@@ -28,6 +28,7 @@ else:
     import _signal as signal  # the public module imports enum: a third of the supervisor's own start
 
 _LOOK = 1.0
+_LONGEST_POLL = 86400.0
 
 
 class Watcher:
@@ -152,7 +153,7 @@ class Watcher:
         """Milliseconds to wait; where no signal tells of the supervisor's death, we look now and then."""
         waits = [] if self._descendants.adopting else [_LOOK]
         if deadline is not None:
-            waits.append(max(0.0, deadline - time.monotonic()))
+            waits.append(min(_LONGEST_POLL, max(0.0, deadline - time.monotonic())))
         return min(waits) * 1000 if waits else None
 
     def _linger(self, pause: float) -> None:

@@ -5,11 +5,12 @@ import re
 from leasehold.orchestrator.errors import WrongUsage
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 3650 * 86400.0
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 
 
 def seconds(value: str | float) -> float:
-    """A duration in seconds. Raises ``WrongUsage`` for what is none, or not above 0."""
+    """A duration in seconds. Raises ``WrongUsage`` for what is none, not above 0, or beyond ten years."""
     if isinstance(value, str):
         match = _PATTERN.fullmatch(value.strip().lower())
         if match is None:
@@ -17,8 +18,8 @@ def seconds(value: str | float) -> float:
         number = float(match[1]) * _UNITS[match[2]]
     else:
         number = float(value)
-    if number <= 0:
-        raise WrongUsage(f"a duration is more than nothing, not {value!r}")
+    if not 0 < number <= _LONGEST:
+        raise WrongUsage(f"a duration is more than nothing and at most 3650d, not {value!r}")
     return number
 
 

@@ -5,8 +5,10 @@ in the step. It writes nothing itself.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,7 +183,8 @@ class Steps:
         request = lease.terms.request
         context = self.context(lease, step)
         handle, realization = _handle(lease), _realization(lease)
-        target = await self._verb(lease, step, context, lease.driver.target(handle, realization, context))
+        opened = lease.driver.target(handle, realization, _lasting(context))
+        target = await self._verb(lease, step, context, opened)
         lease.target = target
         command = Command(
             argv=("bash", "-lc", (request.provision or "").strip()),
@@ -201,8 +204,8 @@ class Steps:
         assert lease.driver is not None
         context = self.context(lease, step)
         if lease.target is None:
-            target = lease.driver.target(_handle(lease), _realization(lease), context)
-            lease.target = await self._verb(lease, step, context, target)
+            opened = lease.driver.target(_handle(lease), _realization(lease), _lasting(context))
+            lease.target = await self._verb(lease, step, context, opened)
         described = {
             **lease.target.describe(),
             "environment_id": lease.terms.environment_id,
@@ -378,6 +381,11 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "config"
     return f"{where}: {problem['msg']}"
+
+
+def _lasting(context: Context) -> Context:
+    """A target outlives the step that resolves it: its commands end with the lease, which can be extended."""
+    return replace(context, deadline=math.inf)
 
 
 def _handle(lease: Lease) -> Handle:

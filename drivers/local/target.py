@@ -1,6 +1,7 @@
 """A local place to execute in."""
 
 import asyncio
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ class LocalTarget:
         self._guard()
         left = self._context.remaining()
         timeout = left if command.timeout is None else min(left, command.timeout)
-        bounded = replace(command, timeout=timeout)
+        bounded = replace(command, timeout=timeout if math.isfinite(timeout) else None)
         return await self._supervision.execute(bounded, cwd=self._cwd, env=self._env, stop=self._context.stop)
 
     async def put(self, source: Path, path: str) -> None:
