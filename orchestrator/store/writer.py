@@ -1,16 +1,23 @@
-"""The one writer of a store: a thread that commits many leases' steps together."""
+"""The one writer of a store: a thread that commits many leases' steps together.
+
+The event loop hands over one batch at a time, and only when the thread is idle: what comes meanwhile
+waits and goes together. Those who were just answered often write again in the same turns of the loop,
+so a batch that is smaller than the last one lingers for a few of them. The two threads take turns with
+the interpreter, instead of competing for it at each row (docs/design/002).
+"""
 
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.write import Write
 
 _LARGEST = 512
+_TURNS = 4
 
 
 class Batches(Protocol):
@@ -22,9 +29,12 @@ class Batches(Protocol):
 
 
 @dataclass(slots=True)
-class _Item:
-    work: Write | Callable[[Any], Any]
-    future: asyncio.Future[Any]
+class _Batch:
+    """Writes and jobs, and who waits for each: those of the writes first."""
+
+    writes: list[Write]
+    jobs: list[Callable[[Any], Any]]
+    futures: list[asyncio.Future[Any]]
 
 
 class Writer:
@@ -33,112 +43,123 @@ class Writer:
     def __init__(self, batches: Batches, loop: asyncio.AbstractEventLoop) -> None:
         self._batches = batches
         self._loop = loop
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._writes: list[tuple[Write, asyncio.Future[Any]]] = []
+        self._jobs: list[tuple[Callable[[Any], Any], asyncio.Future[Any]]] = []
+        self._under_way: _Batch | None = None
+        self._answered = 0
+        self._lingering = False
+        self._closing = False
         self._death: BaseException | None = None
-        self._ending = False
-        self._later: list[_Item] = []
-        self._unanswered: list[_Item] = []
         self._thread = threading.Thread(target=self._run, name="leasehold-writer", daemon=True)
         self._thread.start()
 
     def write(self, write: Write) -> asyncio.Future[int]:
         """Commit a write; the answer is the lease's epoch. Refusals and ``StoreError`` are raised."""
-        return self._put(write)
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._writes.append((write, future))
+        self._offer()
+        return future
 
     def job(self, job: Callable[[Any], Any]) -> asyncio.Future[Any]:
         """Run a function with the writer's SQLAlchemy connection, inside its transaction."""
-        return self._put(job)
-
-    async def close(self) -> None:
-        """Commit what is queued, then stop."""
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join, 30)
-
-    def _put(self, work: Write | Callable[[Any], Any]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
-        if self._death is not None:
-            future.set_exception(StoreError(f"the store's writer has ended: {self._death}"))
-        else:
-            self._queue.put(_Item(work, future))
+        self._jobs.append((job, future))
+        self._offer()
         return future
 
-    def _run(self) -> None:
-        try:
-            while batch := self._next():
-                self._deliver(self._commit(batch))
-                self._unanswered = []
-        except BaseException as error:  # noqa: BLE001 - whatever ends this thread, nobody may wait for it
-            self._death = error
-        else:
-            self._death = StoreError("it was closed")
-        finally:
+    async def close(self) -> None:
+        """Commit what waits, then stop."""
+        self._closing = True
+        self._offer()
+        await asyncio.to_thread(self._thread.join, 30)
+
+    # --- in the event loop
+
+    def _offer(self) -> None:
+        """Hand over what waits, now or as soon as those who were just answered had their turn."""
+        waiting = len(self._writes) + len(self._jobs)
+        if self._death is not None:
             self._bury()
-            self._batches.close()
-
-    def _next(self) -> list[_Item]:
-        """The next batch, with at most one write a lease; empty when the end was asked for."""
-        batch: list[_Item] = []
-        later: list[_Item] = []
-        leases: set[str] = set()
-        waiting = iter(self._later)
-        while len(batch) < _LARGEST:
-            item = next(waiting, None) or self._pull(block=not batch and not later)
-            if item is None:
-                break
-            if isinstance(item.work, Write):
-                if item.work.lease_id in leases:
-                    later.append(item)
-                    continue
-                leases.add(item.work.lease_id)
-            batch.append(item)
-        self._later = [*waiting, *later]
-        self._unanswered = batch
-        return batch
-
-    def _pull(self, *, block: bool) -> _Item | None:
-        if self._ending:
-            return None
-        try:
-            item = self._queue.get(block)
-        except Empty:
-            return None
-        self._ending = item is None
-        return item
-
-    def _commit(self, batch: list[_Item]) -> list[tuple[_Item, Any]]:
-        writes = [(item, item.work) for item in batch if isinstance(item.work, Write)]
-        jobs = [(item, item.work) for item in batch if not isinstance(item.work, Write)]
-        answers = self._batches.commit([write for _, write in writes], [job for _, job in jobs])
-        return list(zip([item for item, _ in (*writes, *jobs)], answers, strict=True))
-
-    def _deliver(self, answers: list[tuple[_Item, Any]]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_answer, answers)
-        except RuntimeError:
-            # the loop is closed: nobody waits any more, and what was committed stands
+        elif self._under_way is not None or self._lingering:
             return
+        elif waiting >= self._answered or self._closing:
+            self._hand_over()
+        else:
+            self._lingering = True
+            self._loop.call_soon(self._linger, waiting, _TURNS)
+
+    def _linger(self, seen: int, turns: int) -> None:
+        waiting = len(self._writes) + len(self._jobs)
+        turns = _TURNS if waiting > seen else turns - 1
+        if waiting < self._answered and turns and not self._closing:
+            self._loop.call_soon(self._linger, waiting, turns)
+        else:
+            self._lingering = False
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """The next batch, with at most one write a lease; the end, where nothing waits and it was asked for."""
+        if self._under_way is not None or self._death is not None:
+            return
+        if not self._writes and not self._jobs:
+            if self._closing:
+                self._death = StoreError("it was closed")
+                self._queue.put(None)
+            return
+        taken: dict[str, tuple[Write, asyncio.Future[Any]]] = {}
+        later: list[tuple[Write, asyncio.Future[Any]]] = []
+        for item in self._writes:
+            if item[0].lease_id in taken or len(taken) == _LARGEST:
+                later.append(item)
+            else:
+                taken[item[0].lease_id] = item
+        writes, jobs = [*taken.values()], self._jobs
+        self._writes, self._jobs = later, []
+        futures = [future for _, future in writes] + [future for _, future in jobs]
+        self._under_way = _Batch([write for write, _ in writes], [job for job, _ in jobs], futures)
+        self._queue.put(self._under_way)
+
+    def _answer(self, futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
+        self._under_way, self._answered = None, len(futures)
+        for future, answer in zip(futures, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        if self._writes or self._jobs or self._closing:
+            self._offer()
+
+    def _die(self, error: BaseException) -> None:
+        self._death = error
+        self._bury()
 
     def _bury(self) -> None:
         """Nobody may wait for a writer that has ended."""
-        left = [*self._unanswered, *self._later]
-        while True:
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                break
-            if item is not None:
-                left.append(item)
-        if left:
-            error = StoreError(f"the store's writer has ended: {self._death}")
-            self._deliver([(item, error) for item in left])
+        batch = self._under_way
+        left = [] if batch is None else batch.futures
+        left += [future for _, future in (*self._writes, *self._jobs)]
+        self._under_way, self._writes, self._jobs = None, [], []
+        for future in left:
+            if not future.done():
+                future.set_exception(StoreError(f"the store's writer has ended: {self._death}"))
 
+    # --- in the thread
 
-def _answer(answers: list[tuple[_Item, Any]]) -> None:
-    for item, answer in answers:
-        future = item.future
-        if future.done():
-            continue
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+    def _run(self) -> None:
+        try:
+            while (batch := self._queue.get()) is not None:
+                self._tell(self._answer, batch.futures, self._batches.commit(batch.writes, batch.jobs))
+        except BaseException as error:  # noqa: BLE001 - whatever ends this thread, nobody may wait for it
+            self._tell(self._die, error)
+        finally:
+            self._batches.close()
+
+    def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            # the loop is closed: nobody waits any more, and what was committed stands
+            return
