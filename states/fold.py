@@ -203,8 +203,8 @@ def _note(after: Facts, entry: Entry) -> None:
         case Note.TAKE_OVER | Note.ATTACH:
             after.owners += 1
         case Note.DETACH:
-            if after.state is not LeaseState.TARGETED or after.pending_event is not None:
-                raise BrokenJournal(5, entry.seq, f"detach at {after.state}: only a lease at rest is let go")
+            if after.state is not LeaseState.TARGETED or after.pending_event is not None or after.owner is None:
+                raise BrokenJournal(5, entry.seq, f"detach at {after.state}: only a held lease at rest is let go")
             after.owner = None
         case Note.EXTEND:
             after.expires_at = entry.details.get("expires_at")

@@ -51,7 +51,9 @@ def _moves() -> Iterator[Move]:
     for event in (*LEASE_EVENTS, *CLEANUP_EVENTS):
         for kind in Kind:
             yield from (Move(event, kind, code) for code in codes)
-        yield Move(event, passed_over=True)
+    for row in LEASE_TABLE:
+        if row.intent:
+            yield Move(row.event.value, passed_over=True)
     for note in NOTES:
         yield Move(note, Kind.NOTE)
         yield Move(note, Kind.DONE)
@@ -96,7 +98,7 @@ def entry(facts: Facts, move: Move) -> Entry:
 def _details(facts: Facts, move: Move) -> Mapping[str, object]:
     at = (facts.version + 1) * SECOND
     if move.passed_over:
-        return {"passed_over": "none"}
+        return {**_details(facts, Move(move.event)), "passed_over": "none"}
     if move.kind is Kind.BEGUN:
         return {"deadline": at + 60 * SECOND, **({"key": "ledger-lease-1"} if move.event == "acquire" else {})}
     if move.kind is Kind.FAILED:
@@ -136,6 +138,8 @@ def _lawful_for_the_lease(facts: Facts, move: Move) -> bool:
     row = transition(LeaseEvent(move.event))
     if facts.state not in row.sources or not _claimed(facts, move, row.intent, row.guards):
         return False
+    if move.event == LeaseEvent.ACQUIRE and move.kind is Kind.DONE and not facts.cleanup.open:
+        return False
     fails = move.kind is Kind.FAILED or (move.event == LeaseEvent.FAIL and move.kind is Kind.DONE)
     return move.code in row.codes if fails else move.code is None
 
@@ -154,8 +158,8 @@ def _lawful_for_the_cleanup(facts: Facts, move: Move) -> bool:
 def _claimed(facts: Facts, move: Move, intent: bool, guards: Sequence[str]) -> bool:
     """Whether the step may be begun, or is the one under way; without an intent, whether it may be done."""
     free = all(GUARDS[name](facts) is None for name in guards)
-    if move.passed_over:
-        return free and move.event == LeaseEvent.PROVISION
+    if move.passed_over and move.event == LeaseEvent.PROVISION:
+        return free
     if move.kind is Kind.NOTE:
         return False
     if move.kind is Kind.BEGUN:
