@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _CLONE = 0x40049409
 """Linux's FICLONE: share the blocks of a file on file systems that can."""
 
 _TELL_EVERY = 2.0
+_PACKED_NAMES = b".git/packed-refs"
+_FILES, _OBJECTS, _PACKS = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class TreeCopying:
     """One copy of a tree: permissions, times and links as they are; what ``excludes`` names stays behind.
 
     ``spare`` is a folder that stays out, wherever it stands. Without ``digests`` no manifest is made.
-    Of git's own files these stay behind: records of further worktrees, a lock on the index, and whatever
+    Of git's own files these stay behind: records of further worktrees, locks, and whatever
     leads from the copy into a repository elsewhere, so that git in the copy touches nothing but the copy.
     """
 
@@ -65,30 +68,69 @@ class TreeCopying:
         self._manifest: Manifest = {}
         self._special: list[bytes] = []
         self._links_out: list[bytes] = []
+        self._packed_names: os.DirEntry[bytes] | None = None
         self._count = 0
         self._size = 0
         self._tell_at = time.monotonic() + _TELL_EVERY
 
     def run(self) -> Copied:
-        """Copy all. Raises ``OSError`` for what cannot be read or written."""
+        """Copy all. Raises ``OSError`` for what cannot be read or written; what vanishes meanwhile is not there.
+
+        Git may pack behind our back: names are copied before packed names and the objects that they name,
+        loose objects before packs, and packs until no new one shows.
+        """
         os.mkdir(self._dest, 0o700)
-        stack, folders = [b""], [b""]
-        while stack:
+        folders = [b""]
+        waiting: list[list[bytes]] = [[b""], [], []]
+        while any(waiting):
+            stack = next(stack for stack in waiting if stack)
+            if stack is not waiting[_FILES]:
+                self._copy_packed_names()
             folder = stack.pop()
-            with os.scandir(os.path.join(self._source, folder)) as items:
-                for item in items:
-                    self._check()
-                    path = os.path.join(folder, item.name)
-                    if self._passes(path, item) and self._copy(path, item):
-                        stack.append(path)
-                        folders.append(path)
+            found = self._copy_folder(folder)
+            for path in found:
+                waiting[_turn(path)].append(path)
+            folders += found
             self._tell()
+        self._copy_packed_names()
         for folder in reversed(folders):
-            shutil.copystat(os.path.join(self._source, folder), os.path.join(self._dest, folder))
+            with suppress(FileNotFoundError):
+                shutil.copystat(os.path.join(self._source, folder), os.path.join(self._dest, folder))
         self._distrust_young()
         return Copied(
             self._manifest, self._count, tuple(sorted(self._special)), tuple(sorted(self._links_out)), self._size
         )
+
+    def _copy_folder(self, folder: bytes) -> list[bytes]:
+        """Copy what is in a folder; the folders in it, which are made and empty yet."""
+        found: list[bytes] = []
+        known: set[bytes] = set()
+        while True:
+            try:
+                with os.scandir(os.path.join(self._source, folder)) as entries:
+                    items = [item for item in entries if item.name not in known]
+            except FileNotFoundError:
+                if not folder:
+                    raise
+                return found
+            for item in items:
+                self._check()
+                known.add(item.name)
+                path = os.path.join(folder, item.name)
+                if path == _PACKED_NAMES:
+                    self._packed_names = item
+                    continue
+                with suppress(FileNotFoundError):
+                    if self._passes(path, item) and self._copy(path, item):
+                        found.append(path)
+            if not items or _turn(folder) != _PACKS:
+                return found
+
+    def _copy_packed_names(self) -> None:
+        if self._packed_names is not None:
+            with suppress(FileNotFoundError):
+                self._copy(_PACKED_NAMES, self._packed_names)
+            self._packed_names = None
 
     def _distrust_young(self) -> None:
         """Nobody changed the copy while it was made, but somebody may within the tick of its last moment."""
@@ -98,7 +140,9 @@ class TreeCopying:
                 self._manifest[path] = replace(entry, stamp=())
 
     def _passes(self, path: bytes, item: "os.DirEntry[bytes]") -> bool:
-        if path in self._excludes or item.path == self._spare or path in (b".git/worktrees", b".git/index.lock"):
+        if path in self._excludes or item.path == self._spare or path == b".git/worktrees":
+            return False
+        if path.startswith(b".git/") and item.name.endswith(b".lock"):
             return False
         if item.name == b".git" and not item.is_dir(follow_symlinks=False) and self._leads_out(item):
             self._links_out.append(path)
@@ -180,6 +224,15 @@ class TreeCopying:
         if now >= self._tell_at:
             self._tell_at = now + _TELL_EVERY
             self._progress(f"copied {self._count} files, {self._size / 1e6:.0f} MB")
+
+
+def _turn(folder: bytes) -> int:
+    """When a folder's turn is: git's packs come last, its loose objects before them."""
+    if not folder.startswith(b".git/"):
+        return _FILES
+    if folder.endswith(b"/objects/pack"):
+        return _PACKS
+    return _OBJECTS if b"/objects" in folder else _FILES
 
 
 def special_note(copied: Copied) -> list[str]:

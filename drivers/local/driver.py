@@ -103,10 +103,10 @@ class LocalDriver:
                 tags, {"mode": request.workspace.mode, "workspace": workspace, "lease_id": request.lease_id}
             )
 
-        return await _held(Place(root, key), context, work)
+        return await _held(Place.under(root, key), context, work)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
-        place = Place(_root(context), key) if handle is None else Place.of(handle)
+        place = Place.under(_root(context), key) if handle is None else Place.of(handle)
 
         def work(place: Place, _: Context) -> Found | Absent | Unknown:
             try:

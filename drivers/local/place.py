@@ -40,6 +40,13 @@ class Place:
             raise Damaged(f"this is no handle of a local place: {handle.place}")
         return cls(folder.parent, handle.place)
 
+    @classmethod
+    def under(cls, root: Path, key: str) -> "Place":
+        """The place of a key. Raises ``Refused`` for a key that cannot be a folder's name."""
+        if not _KEY.fullmatch(key):
+            raise Refused(f"a resource key cannot be a folder's name: {key!r}")
+        return cls(root, key)
+
     @property
     def folder(self) -> Path:
         return self.root / self.key
@@ -97,9 +104,7 @@ class Place:
         return tags, handle
 
     def make(self, tags: Tags, data: Mapping[str, Any]) -> Handle:
-        """Make the place, or find it and renew its tags. Raises ``Conflict``, ``Refused``, ``Damaged``."""
-        if not _KEY.fullmatch(self.key):
-            raise Refused(f"a resource key cannot be a folder's name: {self.key!r}")
+        """Make the place, or find it and renew its tags. Raises ``Conflict``, ``Damaged``."""
         found = self.read()
         if found is not None:
             if found[0].ledger != tags.ledger:
