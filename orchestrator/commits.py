@@ -79,7 +79,7 @@ class Commits:
             raise lease.lose("another process moved it on") from None
         lease.facts, lease.papers, lease.draft = facts, papers, None
         if facts.owner == self.owner.id and (facts.state.live or facts.pending_event is not None):
-            self.owner.leases[lease.id] = lease
+            self.owner.hold(lease)
         else:
             self.owner.leases.pop(lease.id, None)
 

@@ -34,8 +34,16 @@ class Owner:
         self._valid_until = 0.0
         self._task: asyncio.Task[None] | None = None
         self._duties: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._next_look = 0
         self.id = ""
         self.leases: dict[str, Lease] = {}
+
+    def hold(self, lease: "Lease") -> None:
+        """Care for a lease until it is let go: its end is seen in time."""
+        self.leases[lease.id] = lease
+        if lease.facts.expires_at is not None and lease.facts.expires_at < self._next_look:
+            self._wake.set()
 
     async def ensure(self) -> str:
         """The id to act under, registered; a new one where the last has lapsed."""
@@ -77,8 +85,7 @@ class Owner:
     async def _renew(self) -> None:
         pause = self._claim / 3
         while True:
-            await asyncio.sleep(max(0.01, min(pause, self._until_expiry())))
-            self._end_expired()
+            await self._rest(pause)
             before = time.monotonic()
             if before >= self._valid_until:
                 self._lapse()
@@ -97,6 +104,19 @@ class Owner:
                 lease = self.leases.get(lease_id)
                 if lease is not None:
                     self._do(self._asked(lease, request))
+
+    async def _rest(self, pause: float) -> None:
+        """Wait, and end the leases that expire meanwhile."""
+        end = time.monotonic() + pause
+        while (left := end - time.monotonic()) > 0:
+            wait = max(0.01, min(left, self._until_expiry()))
+            self._wake.clear()
+            self._next_look = self._store.clock.now() + int(wait * 1e6)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._end_expired()
 
     def _until_expiry(self) -> float:
         now = self._store.clock.now()
