@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
 from leasehold.drivers import Capabilities, Registry
 from leasehold.orchestrator.cli.commands import COMMANDS
@@ -168,9 +169,7 @@ def shown(value: object) -> str:
     """A capability for a person."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return code(*value)
-    return str(value)
+    return code(*cast("tuple[object, ...]", value)) if isinstance(value, tuple) else str(value)
 
 
 def cli() -> str:

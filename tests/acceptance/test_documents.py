@@ -1,0 +1,97 @@
+"""The README and the tutorial do what they say: every console block is run, every program too."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+END = "--- end of command"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return [body for kind, body in BLOCK.findall((ROOT / page).read_text()) if kind == language]
+
+
+def commands(page: str) -> list[tuple[str, list[str]]]:
+    """Each command of the page's console blocks, with the lines that are to stand below it."""
+    found: list[tuple[str, list[str]]] = []
+    for body in blocks(page, "console"):
+        for line in body.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def environment(folder: Path) -> dict[str, str]:
+    state = folder / "state"
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "LEASEHOLD_STATE_FOLDER": str(state),
+        "LEASEHOLD_STORE": f"sqlite:///{state}/leasehold.db",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+    }
+
+
+def fits(lines: list[str], wanted: list[str]) -> bool:
+    """Whether the lines are the wanted ones; ``…`` stands for anything."""
+    patterns = [re.escape(line).replace("…", ".*") for line in wanted]
+    return len(lines) == len(patterns) and all(map(re.fullmatch, patterns, lines))
+
+
+def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
+    wanted = commands("docs/tutorial.md")
+    assert len(wanted) > 15
+    script = "exec 2>&1\n" + "".join(f"{command}\necho '{END}'\n" for command, _ in wanted)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    parts = done.stdout.split(f"{END}\n")
+    for (command, expected), out in zip(wanted, parts, strict=False):
+        assert fits(out.splitlines(), expected), f"$ {command}\n{out}\nwanted:\n" + "\n".join(expected)
+    assert len(parts) == len(wanted) + 1
+
+
+def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
+    [program] = blocks("README.md", "python")
+    assert len([line for line in program.splitlines() if line.strip()]) <= 12
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "program.py").write_text(program)
+    git = ["git", "-C", str(project), "-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    for step in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *step], check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=project,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"l\w+ targeted 0 Python 3\.\d+\.\d+\n", done.stdout)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
