@@ -109,6 +109,7 @@ async def live(script: Script) -> dict[str, float]:
 
 
 def main() -> None:
+    """Read the script, and live."""
     script = Script(**json.load(sys.stdin))
     sys.stdout.write(json.dumps(asyncio.run(live(script))))
 
