@@ -57,9 +57,7 @@ class Registry:
         rows: list[Listed] = []
         points = self._entry_points()
         for name in self.names():
-            source = (
-                "built in" if name in _BUILT_IN else "given" if name in self._given else points[name].value
-            )
+            source = "built in" if name in _BUILT_IN else "given" if name in self._given else points[name].value
             try:
                 self.get(name)
             except NotInstalled as error:

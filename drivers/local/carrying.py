@@ -60,7 +60,7 @@ def _apply(theirs: Snapshots, inside: Git, place: Place, start: str, changes: li
     borrowing = inside.having(GIT_OBJECT_DIRECTORY=place.objects)
     borrowing.run("read-tree", "-m", "-u", start, carried)
     # The index goes back to the commit, then on to what was staged: no tree of ours may be named in it.
-    inside.run("read-tree", "-m", start)
+    inside.run("read-tree", "--reset", start)
     if staged is not None:
         wanted = [change for change in theirs.changes(start, staged) if change.path not in excludes]
         inside.run("update-index", "-z", "--index-info", stdin=index_info(wanted))

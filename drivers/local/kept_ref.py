@@ -42,7 +42,7 @@ def keep_snapshot(
 
 def keep_commit(git: Git, tip: str, start: str | None, lease_id: str) -> tuple[Kept, ...]:
     """Keep a branch's commits where its tree is lost; none where another ref has them."""
-    others = ["--not", f"--exclude=refs/heads/leasehold/{lease_id}", "--all"]
+    others = ["--not", "--single-worktree", f"--exclude=refs/heads/leasehold/{lease_id}", "--all"]
     if not git.text("rev-list", "--max-count=1", tip, *others):
         return ()
     base = start or git.maybe("merge-base", tip, "HEAD")

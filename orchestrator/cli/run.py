@@ -3,7 +3,7 @@
 import asyncio
 
 import typer
-from leasehold.drivers import Streams
+from leasehold.drivers import DriverError, Streams
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.ended import exit_code, in_words, tell_never_ran, tell_what_is_left
 from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, report
@@ -30,8 +30,9 @@ from leasehold.orchestrator.cli.options import Quiet
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.cli.steps import StepsShown
 from leasehold.orchestrator.duration import seconds
-from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.errors import EnvironmentRunError, WrongUsage
 from leasehold.orchestrator.orchestrator import Orchestrator
+from leasehold.states import ErrorCode
 
 
 def run(
@@ -98,6 +99,10 @@ def run(
             except asyncio.CancelledError:
                 await _close(orchestrator, steps, choices)
                 raise
+            except DriverError as error:  # the place failed under the command, and the lease with it
+                failed = EnvironmentRunError(ErrorCode.RUN_FAILED, str(error), hint=error.hint)
+                failed.__cause__ = error
+                code = report(failed, choices)
             except Exception as error:  # noqa: BLE001 - told here, so that what is left is said after it
                 code = report(error, choices)
             await _close(orchestrator, steps, choices)
