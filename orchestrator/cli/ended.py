@@ -66,7 +66,7 @@ async def tell_what_is_left(orchestrator: Orchestrator, lease_id: str, choices: 
             for kept in entry["details"].get("kept", ()):
                 say(f"changes are kept in {kept['where']} until {kept['until']}; see them: {kept['how']}")
     match row.facts.cleanup:
-        case CleanupState.FAILED | CleanupState.PENDING if not row.facts.state.live:
+        case CleanupState.FAILED | CleanupState.PENDING if not row.facts.state.live and not row.facts.pending_event:
             tries = [entry["details"] for entry in journal if entry["kind"] in ("failed", "abandoned")]
             why = next((str(tried[key]) for tried in tries[::-1] for key in ("message", "why") if key in tried), "")
             warn(

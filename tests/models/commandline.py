@@ -1,0 +1,116 @@
+"""The real ``leasehold`` in tests: run as a person would, with a home, a state folder and a store of its own."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+LEASEHOLD = Path(sys.executable).with_name("leasehold")
+
+
+@dataclass
+class Ran:
+    """How an invocation ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> str:
+        """The one error line."""
+        [line] = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+        return line
+
+
+@dataclass
+class CommandLine:
+    """Runs ``leasehold`` with its own home, state folder and store."""
+
+    home: Path
+    work: Path
+    store: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
+        return {
+            **kept,
+            "HOME": str(self.home),
+            "SHELL": "/bin/sh",
+            "LEASEHOLD_STATE_FOLDER": str(self.store.parent),
+            "LEASEHOLD_STORE": f"sqlite:///{self.store}",
+            **more,
+        }
+
+    def __call__(self, *arguments: str, stdin: str = "", code: int | None = None, **more: str) -> Ran:
+        """Run to the end; ``code`` is the exit code that it must have. No run may print a trace."""
+        done = subprocess.run(
+            [LEASEHOLD, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.work,
+            env=self.environment(**more),
+            check=False,
+        )
+        ran = Ran(done.returncode, done.stdout, done.stderr)
+        if "--debug" not in arguments:
+            assert "Traceback" not in ran.stderr, ran.stderr
+        if code is not None:
+            assert ran.code == code, (ran.code, ran.stdout, ran.stderr)
+        return ran
+
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start one that the test will signal or wait for."""
+        process = subprocess.Popen(
+            [LEASEHOLD, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.work,
+            env=self.environment(**more),
+        )
+        self.started.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str]) -> Ran:
+        stdout, stderr = process.communicate(timeout=60)
+        assert "Traceback" not in stderr, stderr
+        return Ran(process.returncode, stdout, stderr)
+
+    def leases(self) -> list[dict[str, Any]]:
+        """The rows of the store, newest first."""
+        connection = sqlite3.connect(self.store)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute("SELECT * FROM leasehold_lease ORDER BY id DESC")]
+        finally:
+            connection.close()
+
+    def lease(self) -> dict[str, Any]:
+        """The one row of the store."""
+        [row] = self.leases()
+        return row
+
+
+def gone(pid: int) -> bool:
+    """Whether no process of that id runs; one that only waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
