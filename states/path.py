@@ -144,8 +144,9 @@ def duration(microseconds: int) -> str:
     if milliseconds < 60_000:
         return f"{milliseconds / 1000:.1f} s".replace(".0 s", " s")
     seconds = milliseconds // 1000
-    for unit, size, below, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            rest = seconds % size // part
-            return f"{seconds // size} {unit}" + (f" {rest} {below}" if rest else "")
-    return f"{seconds} s"
+    unit, size, below, part = next(row for row in _UNITS if seconds >= row[1])
+    rest = seconds % size // part
+    return f"{seconds // size} {unit}" + (f" {rest} {below}" if rest else "")
+
+
+_UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1))

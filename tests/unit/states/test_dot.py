@@ -77,6 +77,10 @@ def test_a_life_ends_green(life: tuple[Entry, ...]) -> None:
     assert any('label="released", color="#2e7d32", peripheries=2' in line for line in lines)
 
 
+def test_an_empty_journal_is_an_empty_picture() -> None:
+    _check(path_dot(()))
+
+
 @given(st.text())
 def test_a_string_stays_a_string(value: str) -> None:
     assert re.fullmatch(_STRING, quoted(value), re.DOTALL)

@@ -57,6 +57,11 @@ def test_notes_for_nobody_are_passed_over() -> None:
     assert [leg.event for leg in walked] == ["resolve", "extend"]
 
 
+def test_a_row_of_no_table_is_no_leg() -> None:
+    (first,) = journal(Move("resolve"))
+    assert [leg.event for leg in legs([first, first._replace(seq=2, event="dance")])] == ["resolve"]
+
+
 def test_a_leg_tells_its_time() -> None:
     leg = Leg(Track.LEASE, "acquire", "resolved", "leased", Ending.DONE, 12_000, took=340)
     assert leg.time == "+12 ms, took 340 ms"

@@ -120,6 +120,19 @@ def test_any_message_fits(message: str) -> None:
     _parsed(path_svg(entries))
 
 
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [("", 0), ("short", 1), ("word " * 30, 2), ("x" * 150, 2), ("a " + "x" * 300, 3), ("word " * 500, 3)],
+)
+def test_a_long_message_is_wrapped_and_cut(message: str, lines: int) -> None:
+    entries = [Entry(1, 0, "resolve", Kind.FAILED, "requested", "failed", None, "o", 1, None, 3, {"message": message})]
+    said = [shape for shape in _parsed(path_svg(entries)).iter(f"{_SVG}text") if shape.attrib["x"] == "28"][1:]
+    assert len(said) == lines
+    assert all(len(line.text or "") <= 106 for line in said)
+    if message.startswith("word") and lines == 3:
+        assert (said[-1].text or "").endswith("…")
+
+
 @given(st.text())
 def test_any_words_can_be_written(words: str) -> None:
     canvas = Canvas(100, 100, words)

@@ -109,6 +109,8 @@ async def test_files_are_kept_with_the_place(on_disk: bool, tmp_path: Path) -> N
     assert (tmp_path / "back" / "deep" / "x").read_bytes() == b"\xff\x00"
     await here.get("a/b.txt", tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_bytes() == b"hello"
+    await here.put(tmp_path / "b.txt", "../../../outside")
+    assert await here.read("/outside") == b"hello"
     with pytest.raises(Gone, match="no such file"):
         await here.read("nothing")
     handle = await driver.acquire(KEY, REQUEST, tags(), context(config))
