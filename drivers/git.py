@@ -74,15 +74,15 @@ class Git:
 
     ``check`` is called while a command runs, and raises to end it: the command gets TERM, which lets git
     remove its lock files, then KILL. The caller's ``GIT_*`` variables do not pass, save those of its
-    configuration: a hook of the user's that runs us would point git at its own repository. ``lock`` is a
-    descriptor that the command gets too: what is locked by it stays so while a command runs whose caller
-    was killed.
+    configuration: a hook of the user's that runs us would point git at its own repository. ``locks`` are
+    descriptors that the command gets too: what is locked by them stays so while a command runs whose
+    caller was killed.
     """
 
     folder: Path
     check: Callable[[], None]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
-    lock: int | None = None
+    locks: tuple[int, ...] = ()
 
     def having(self, **env: str | Path) -> "Git":
         """The same, with more variables."""
@@ -119,7 +119,7 @@ class Git:
                 stdout=sink,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                pass_fds=() if self.lock is None else (self.lock,),
+                pass_fds=self.locks,
             )
             with process:
                 try:

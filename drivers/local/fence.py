@@ -9,11 +9,10 @@ from pathlib import Path
 
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Stale
+from leasehold.drivers.waiting_lock import lock
 
 FOLDER = ".fences"
 STALE_AFTER = 7 * 24 * 3600.0
-_FIRST_PAUSE = 0.002
-_LONGEST_PAUSE = 0.1
 
 
 class Fence:
@@ -66,17 +65,12 @@ class Fence:
             raise _stale(self.key, epoch, seen)
 
     def _lock(self, context: Context) -> int:
-        pause = _FIRST_PAUSE
         while True:
-            context.check()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor, context.check)
                 if self._is_named(descriptor):
                     return descriptor
-            except BlockingIOError:
-                time.sleep(min(pause, context.remaining()))
-                pause = min(2 * pause, _LONGEST_PAUSE)
             except BaseException:
                 os.close(descriptor)
                 raise

@@ -68,7 +68,7 @@ class Place:
 
     def git(self, folder: Path, context: Context) -> Git:
         """Git in some folder, for the verb under way."""
-        return Git(folder, context.check, lock=self.lock)
+        return Git(folder, context.check, locks=() if self.lock is None else (self.lock,))
 
     def stands(self) -> bool:
         """Whether anything stands under the key; an empty folder is the last trace of a removal."""

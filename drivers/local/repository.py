@@ -3,13 +3,16 @@
 """The user's repository: where it is, and what of ours stands in it."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leasehold.drivers.errors import Unusable
 from leasehold.drivers.git import Git, GitFailed
 from leasehold.drivers.removal import remove_tree
 from leasehold.drivers.shown import shown
+from leasehold.drivers.waiting_lock import lock
 
 BRANCHES = "refs/heads/"
 
@@ -57,6 +60,20 @@ class Repository:
     def top(self) -> Path:
         return self.git.folder
 
+    @contextmanager
+    def alone(self) -> Generator["Repository", None, None]:
+        """Keep out other verbs of ours that list, add or remove worktrees here.
+
+        Git itself fails, or takes another's half-made worktree for broken, when two of these meet. The
+        repository's own folder is what is locked, so nothing is written, whatever places others have.
+        """
+        descriptor = os.open(self.common, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            lock(descriptor, self.git.check)
+            yield replace(self, git=replace(self.git, locks=(*self.git.locks, descriptor)))
+        finally:
+            os.close(descriptor)
+
     def commit(self, name: str) -> str | None:
         """The commit that a name stands for, if there is one."""
         return self.git.maybe("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
@@ -71,21 +88,32 @@ class Repository:
 
     def checked_out_at(self, branch: str) -> Path | None:
         """The worktree that has a branch checked out."""
-        where = self.git.text("for-each-ref", "--format=%(worktreepath)", f"{BRANCHES}{branch}")
+        with self.alone() as alone:
+            where = alone.git.text("for-each-ref", "--format=%(worktreepath)", f"{BRANCHES}{branch}")
         return Path(where) if where else None
+
+    def add_worktree(self, tree: Path, reason: str, branch: str, start: str | None) -> None:
+        """Add a worktree that is locked for a reason, on a new branch from ``start`` or on an existing one."""
+        words: list[str | Path] = ["worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", reason]
+        words += [tree, branch] if start is None else ["--no-track", "-b", branch, tree, start]
+        with self.alone() as alone:
+            alone.git.run(*words)
+        # Outside of the lock, for it takes long; it is what git does itself at the end of an add.
+        self.git.at(tree).run("reset", "--hard", "--no-recurse-submodules", "--quiet")
 
     def remove_worktree(self, tree: Path, reason: str) -> None:
         """Remove one worktree, its folder and the repository's record of it, or what is left of either."""
         remove_tree(tree, self.git.check)
-        record = self._record(tree, reason)
-        if record is None:
-            return
-        tree.parent.mkdir(parents=True, exist_ok=True)  # git looks the worktree up by its real path
-        done = self.git.run("worktree", "remove", "--force", "--force", tree, ok=(0, 128))
-        if done.code != 0:
-            remove_tree(record, self.git.check)
-            if not any(record.parent.iterdir()):
-                record.parent.rmdir()
+        with self.alone() as alone:
+            record = self._record(tree, reason)
+            if record is None:
+                return
+            tree.parent.mkdir(parents=True, exist_ok=True)  # git looks the worktree up by its real path
+            done = alone.git.run("worktree", "remove", "--force", "--force", tree, ok=(0, 128))
+            if done.code != 0:
+                remove_tree(record, self.git.check)
+                if not any(record.parent.iterdir()):
+                    record.parent.rmdir()
 
     def drop_branch(self, branch: str, tip: str) -> None:
         """Delete a branch that still is at ``tip``, and the empty folders that it leaves."""

@@ -87,7 +87,8 @@ class Worktree:
             "cwd": str(place.tree / repository.prefix),
         }
         place.write_realized(facts)
-        _add(repository, place, facts, context)
+        context.progress(f"git worktree add {shown(branch)}")
+        repository.add_worktree(place.tree, _reason(context.lease_id), branch, None if facts["named"] else start)
         inside = place.git(place.tree, context)
         snapshots = Snapshots(inside, place.objects)
         if workspace.branch is None:
@@ -209,17 +210,6 @@ class Worktree:
                 kept = keep_commit(repository.git, tip, None, lease_id)
                 ended = Ended((*ended.kept, *kept)).noting(_drop(repository, branch, tip))
         return ended
-
-
-def _add(repository: Repository, place: Place, facts: dict[str, Any], context: Context) -> None:
-    context.progress(f"git worktree add {shown(facts['branch'])}")
-    lock = ["--lock", "--reason", _reason(facts["lease_id"])]
-    if facts["named"]:
-        repository.git.run("worktree", "add", "--quiet", *lock, place.tree, facts["branch"])
-    else:
-        repository.git.run(
-            "worktree", "add", "--quiet", *lock, "--no-track", "-b", facts["branch"], place.tree, facts["start"]
-        )
 
 
 def _repository(place: Place, facts: dict[str, Any], context: Context) -> Repository:
