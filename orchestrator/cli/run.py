@@ -92,9 +92,9 @@ def run(
                 async with orchestrator.lease(**asked, listener=steps) as lease:
                     result = await lease.exec(*argv, timeout=limit, streams=Streams(0, 1, 2))
                     steps.command(in_words(result, argv), result.duration)
-                    tell_never_ran(result, argv)
                     if not result.ok:
                         await lease.fail(in_words(result, argv))
+                tell_never_ran(result, argv)
                 code = exit_code(result)
             except asyncio.CancelledError:
                 await _close(orchestrator, steps, choices)
