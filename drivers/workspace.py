@@ -1,7 +1,7 @@
 """A workspace: the tree that a run works on, and the record of how it stands in a place."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Realization:
     version: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        record = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        record = {name: getattr(self, name) for name in self.__slots__}
         record["path_aliases"] = list(self.path_aliases)
         record["outbound_restore_paths"] = list(self.outbound_restore_paths)
         return record

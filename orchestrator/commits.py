@@ -32,10 +32,23 @@ class Commits:
             lease.draft = Draft(lease.id, lease.facts)
         return lease.draft
 
-    def add(self, lease: Lease, draft: Draft, event: str, kind: Kind, *, at: int | None = None, **row: Any) -> None:
+    def add(
+        self,
+        lease: Lease,
+        draft: Draft,
+        event: str,
+        kind: Kind,
+        *,
+        at: int | None = None,
+        dest: str | None = None,
+        attempt: str | None = None,
+        error_code: str | None = None,
+        duration_ms: int | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         """One more row of the draft, by this owner, by default now. Raises ``IllegalTransition``."""
-        at = at or self.store.clock.now()
-        draft.add(event, kind, at=at, owner=self.owner.id, epoch=lease.facts.epoch, **row)
+        at, owner, epoch = at or self.store.clock.now(), self.owner.id, lease.facts.epoch
+        draft.add(event, kind, at, owner, epoch, dest, attempt, error_code, duration_ms, details)
 
     def abandon(self, lease: Lease) -> None:
         """Draft that the open step, if there is one, is abandoned; the state stays."""
@@ -101,9 +114,9 @@ class Commits:
         draft.add(
             str(note),
             Kind.NOTE,
-            at=self.store.clock.now(),
-            owner=owner,
-            epoch=lease.facts.epoch + 1,
+            self.store.clock.now(),
+            owner,
+            lease.facts.epoch + 1,
             details={"from": lease.facts.owner, **details},
         )
         await self.commit(lease, draft, draws=True)

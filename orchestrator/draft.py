@@ -41,7 +41,6 @@ class Draft:
         self,
         event: str,
         kind: Kind,
-        *,
         at: int,
         owner: str | None,
         epoch: int,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leasehold.drivers import Command, Driver, Result, Streams, Target
+from leasehold.drivers import Command, Driver, Realization, Result, Streams, Target
 from leasehold.orchestrator.draft import Draft
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
@@ -41,6 +41,7 @@ class Lease:
         "lock",
         "lost",
         "papers",
+        "realized",
         "stop",
         "subjects",
         "target",
@@ -60,6 +61,7 @@ class Lease:
         self.config: Any = None
         self.target: Target | None = None
         self.tree: Path | None = None
+        self.realized: Realization | None = None
         self.subjects: tuple[str, ...] = ()
         self.environment_version = 0
         self.commands: set[Watch] = set()

@@ -46,8 +46,8 @@ _CLOSE_SECONDS = 30.0
 class _Outcome(asyncio.Future[T]):
     """What an operation came to. Who waits for it cannot cancel it, only have the lease's step end early."""
 
-    def __init__(self, lease: Lease) -> None:
-        super().__init__()
+    def __init__(self, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
         self._lease = lease
 
     def cancel(self, msg: Any = None) -> bool:
@@ -181,8 +181,9 @@ class Life:
 
     async def settled(self, lease: Lease, operation: Coroutine[Any, Any, T]) -> T:
         """Run an operation. A cancelled caller waits until its step is settled, and then is cancelled."""
-        outcome: _Outcome[T] = _Outcome(lease)
-        task = asyncio.ensure_future(_into(outcome, operation))
+        loop = asyncio.get_running_loop()
+        outcome: _Outcome[T] = _Outcome(lease, loop)
+        task = loop.create_task(_into(outcome, operation))
         try:
             return await outcome
         except asyncio.CancelledError:

@@ -46,7 +46,7 @@ class _Event(AsyncEvent):
         if not rows:
             sources = ", ".join(sorted(self.transitions))
             raise IllegalTransition(model.id, self.name, state, f"it leads from: {sources}")
-        data = EventData(machine.get_state(state), self, machine, model, args, kwargs)
+        data = EventData(machine.states[state], self, machine, model, args, kwargs)
         data.transition = rows[0]
         return bool(await rows[0].execute(data))
 

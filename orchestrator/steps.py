@@ -160,6 +160,7 @@ class Steps:
         context = self.context(lease, step)
         tree = lease.terms.request.tree(lease.tree, lease.terms.mode)
         record = await self._verb(lease, step, context, lease.driver.realize(_handle(lease), tree, context))
+        lease.realized = record
         text = encode(record.to_json())
         step.papers["realization"] = text
         step.details["digests"] = {"realization": digest(text)}
@@ -211,7 +212,7 @@ class Steps:
             "environment_id": lease.terms.environment_id,
             "lease_id": lease.id,
         }
-        text = encode(described)
+        text, lease.realized = encode(described), None
         step.papers["target"] = text
         step.details["digests"] = {"target": digest(text)}
 
@@ -393,6 +394,8 @@ def _handle(lease: Lease) -> Handle:
 
 
 def _realization(lease: Lease) -> Realization:
+    if lease.realized is not None:
+        return lease.realized
     papers = lease.papers if lease.draft is None else {**lease.papers, **lease.draft.papers}
     text = papers.get("realization")
     assert text is not None

@@ -50,4 +50,4 @@ class Terms:
 
 def terms_digest(columns: tuple[str | int | None, ...]) -> str:
     """A short hash of the terms' columns; the first journal row carries it."""
-    return digest(*(None if value is None else str(value) for value in columns))
+    return digest(*[None if value is None else str(value) for value in columns])

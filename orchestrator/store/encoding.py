@@ -19,5 +19,5 @@ def decode(text: str | None) -> Any:
 
 def digest(*texts: str | None) -> str:
     """A short hash over columns, by which ``verify`` sees that they are as they were written."""
-    joined = "\x1f".join("\x00" if text is None else text for text in texts)
+    joined = "\x1f".join(["\x00" if text is None else text for text in texts])
     return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
