@@ -90,6 +90,7 @@ class Commits:
             facts.epoch = await self.store.writer.write(write)
         except StaleWrite:
             raise lease.lose("another process moved it on") from None
+        facts.digests = {}  # they are for who folds the journal; a held lease does without
         lease.facts, lease.papers, lease.draft = facts, papers, None
         if facts.owner == self.owner.id and (facts.state.live or facts.pending_event is not None):
             self.owner.hold(lease)

@@ -201,6 +201,7 @@ async def _timed(work: Any, data: EventData) -> None:
         await work(lease, step)
     finally:
         step.duration_ms = round((time.monotonic() - began) * 1000)
+        lease.stop = None
 
 
 def _of(data: EventData) -> tuple[Lease, Step]:

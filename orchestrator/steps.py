@@ -212,7 +212,8 @@ class Steps:
             "environment_id": lease.terms.environment_id,
             "lease_id": lease.id,
         }
-        text, lease.realized = encode(described), None
+        text = encode(described)
+        lease.realized = lease.tree = None  # what only the way here needed
         step.papers["target"] = text
         step.details["digests"] = {"target": digest(text)}
 
