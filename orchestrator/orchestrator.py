@@ -24,12 +24,11 @@ from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
-from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
 from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import CleanupState, Entry, ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
-from sqlalchemy import Connection, update
 from sqlalchemy import Engine as SqlEngine
 
 _TRIES = 5
@@ -50,6 +49,7 @@ class Orchestrator:
         self._commits = Commits(store, self._owner)
         steps = Steps(store, self.environments, registry, adapters, settings, self.redaction)
         self._life = Life(Engine(self._commits, steps, self.redaction), self._commits, steps, self.redaction)
+        self._others = Takeover(self._life, self._commits, self.ledger)
 
     @classmethod
     @asynccontextmanager
@@ -168,7 +168,7 @@ class Orchestrator:
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         if not row.facts.state.live:
             raise IllegalTransition(row.terms.id, "attach", row.facts.state.value, "the lease has ended")
-        lease = await self._take(row, force=force)
+        lease = await self._others.take(row, force=force)
         if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
             try:
                 await self._life.reach(lease)
@@ -185,7 +185,7 @@ class Orchestrator:
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         if row.facts.cleanup is not CleanupState.RETAINED or row.papers["realization"] is None:
             raise IllegalTransition(row.terms.id, "visit", row.facts.cleanup.value, "no place is kept")
-        lease = self._lease_of(row)
+        lease = self._others.lease_of(row)
         await self._life.reach(lease)
         assert lease.target is not None
         return lease.target
@@ -202,11 +202,11 @@ class Orchestrator:
         """
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         if not row.facts.state.live:
-            return await self._clean_up(row, force=force)
+            return await self._others.clean_up(row, force=force)
         if row.alive and not force:
-            await self._ask(row, {"end": "release"})
+            await self._others.ask(row, {"end": "release"}, self._asked)
             return None
-        lease = await self._take(row, force=force)
+        lease = await self._others.take(row, force=force)
         if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
             await self._life.release(lease)
         else:
@@ -231,12 +231,12 @@ class Orchestrator:
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         reason = self.redaction.clean(reason)
         if not row.facts.state.live:
-            return await self._clean_up(row, force=force)
+            return await self._others.clean_up(row, force=force)
         if row.alive and not force:
-            await self._ask(row, {"end": "fail", "reason": reason})
+            await self._others.ask(row, {"end": "fail", "reason": reason}, self._asked)
             return None
         lost = row.facts.owner is not None and not row.alive
-        lease = await self._take(row, force=force)
+        lease = await self._others.take(row, force=force)
         chosen = code or (ErrorCode.LEASE_OWNER_LOST if lost else ErrorCode.RUN_FAILED)
         await self._life.settle(lease, Failure(chosen, reason, "owner" if lost else "run"))
         return lease
@@ -247,7 +247,7 @@ class Orchestrator:
         if not row.facts.state.live:
             raise IllegalTransition(row.terms.id, "extend", row.facts.state.value, "the lease has ended")
         if row.alive:
-            await self._ask(row, {"end": "extend", "seconds": seconds(ttl)})
+            await self._others.ask(row, {"end": "extend", "seconds": seconds(ttl)}, self._asked)
         else:
             held = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None
             if not held or row.facts.owner is not None:
@@ -255,7 +255,7 @@ class Orchestrator:
                     f"lease {row.terms.id} lost its owner at {row.facts.pending_event or row.facts.state}",
                     hint="end it with leasehold fail",
                 )
-            lease = await self._take(row, force=False)
+            lease = await self._others.take(row, force=False)
             await self._life.extend(lease, seconds(ttl))
             await self._life.detach(lease)
         return await self.ledger.find(row.terms.request.company_id, row.terms.id)
@@ -268,8 +268,8 @@ class Orchestrator:
         if not row.facts.cleanup.open:
             raise IllegalTransition(row.terms.id, "forget", row.facts.cleanup.value, "no place is owed")
         if row.alive and row.facts.pending_event is not None:
-            raise self._held(row)
-        lease = self._lease_of(row)
+            raise self._others.held(row)
+        lease = self._others.lease_of(row)
         await self._commits.take(lease, Note.TAKE_OVER, why="forget")
         await self._life.forget(lease, who, reason)
         return lease
@@ -290,7 +290,7 @@ class Orchestrator:
                     lease.draft = None
                 except HoldConflict as conflict:
                     lease.draft = None
-                    own = await self._resolve_conflict(lease, conflict)
+                    own = await self._others.resolve_conflict(lease, conflict)
                     if own is not None:
                         return own
                 else:
@@ -302,75 +302,6 @@ class Orchestrator:
             if lease.facts.state.live and lease.lost is None:  # it came up just then, and nobody gets it
                 await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
             raise
-
-    async def _resolve_conflict(self, lease: Lease, conflict: HoldConflict) -> Lease | None:
-        """The run's own lease, or none where the dead holder was ended. Raises ``StepFailed``."""
-        row = await self.ledger.find(None, conflict.holder)
-        request, holder = lease.terms.request, row.terms.request
-        dead = row.facts.owner is not None and not row.alive
-        ours = holder.company_id == request.company_id
-        free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.alive
-        if ours and holder.run_id == request.run_id and free:
-            own = await self._take(row, force=False)
-            await self._life.reach(own)
-            return own
-        if dead or (not row.facts.state.live and not row.alive):
-            taken = await self._take(row, force=False)
-            why = "its owner was lost, and another run needed what it held"
-            await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
-            if not taken.cleanup.open:
-                return None
-        subject = conflict.subject.split(":", 2)[-1]
-        by = f"lease {row.terms.id} (run {holder.run_id}" if ours else "a lease of another company"
-        if ours:
-            by += f", issue {holder.issue_id})" if holder.issue_id else ")"
-        held = Held(f"{subject} is held by {by}", hint="wait for it to end, release it, or use --share")
-        raise await self._life.refuse(lease, held)
-
-    async def _take(self, row: Row, *, force: bool) -> Lease:
-        if row.alive and not force:
-            raise self._held(row)
-        lease = self._lease_of(row)
-        note = Note.ATTACH if row.facts.owner is None else Note.TAKE_OVER
-        await self._commits.take(lease, note)
-        return lease
-
-    async def _clean_up(self, row: Row, *, force: bool) -> Lease:
-        lease = self._lease_of(row)
-        if row.facts.cleanup.open:
-            if row.alive and row.facts.pending_event is not None and not force:
-                raise self._held(row)
-            await self._commits.take(lease, Note.TAKE_OVER, why="cleanup")
-            await self._life.clean_up(lease)
-        return lease
-
-    def _lease_of(self, row: Row) -> Lease:
-        lease = Lease(self._life, row.terms, row.facts)
-        lease.papers = dict(row.papers)
-        return lease
-
-    def _held(self, row: Row) -> StillHeld:
-        return StillHeld(
-            f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}",
-            hint="it ends by itself with that process; --force takes it over",
-        )
-
-    async def _ask(self, row: Row, request: dict[str, Any]) -> None:
-        """Write a request on a lease whose living owner is elsewhere; it sees it with its renewal."""
-        mine = self._owner.leases.get(row.terms.id)
-        if mine is not None:
-            await self._asked(mine, request)
-            return
-        lease = self.store.schema.lease
-
-        def write(connection: Connection) -> None:
-            connection.execute(
-                update(lease)
-                .where(lease.c.id == row.terms.id, lease.c.ended_at.is_(None))
-                .values(end_requested=encode(request))
-            )
-
-        await self.store.writer.job(write)
 
     async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
         """An operator elsewhere asked this owner to end or extend a lease."""

@@ -14,20 +14,17 @@ from typing import Any, TypeVar
 
 from leasehold.drivers import (
     Absent,
-    Capabilities,
     Command,
     Context,
     Found,
     Handle,
     Mode,
     NotInstalled,
-    Outcome,
     PlaceRequest,
     Realization,
     Refused,
     Registry,
     ReleaseMode,
-    Result,
     Tags,
     TimedOut,
     Unusable,
@@ -43,15 +40,15 @@ from leasehold.orchestrator.error_table import (
     ProbeFailed,
 )
 from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.offer import check_offer, first_problem, with_environment
+from leasehold.orchestrator.provisioning import provision_detail
 from leasehold.orchestrator.redaction import Redaction
-from leasehold.orchestrator.request import SyncBack
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Interrupted, News, ProvenAbsent, Step, StillUnknown
 from leasehold.orchestrator.store.encoding import decode, digest, encode
 from leasehold.orchestrator.store.store import Store
-from leasehold.orchestrator.terms import Terms
 from leasehold.orchestrator.watch import Overdue, Stopped, Watch, Watches
-from leasehold.states import LEASE_EVENTS, LeaseEvent, Policy
+from leasehold.states import LEASE_EVENTS, LeaseEvent
 from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T")
@@ -107,7 +104,7 @@ class Steps:
                 hint="leasehold env list shows what there is",
             )
         # what is known so far stands on the lease also where the rest is refused
-        lease.terms = _with_environment(lease.terms, environment, None)
+        lease.terms = with_environment(lease.terms, environment, None)
         if environment.status is not EnvironmentStatus.ACTIVE:
             raise EnvironmentArchived(f'Environment "{environment.name}" is not active (status: {environment.status}).')
         driver = self._registry.get(environment.provider)
@@ -117,8 +114,8 @@ class Steps:
         if refusal is not None:
             raise AdapterRefused(refusal)
         mode = request.mode or offer.modes[0]
-        _check_offer(offer, mode, lease.terms, environment)
-        lease.terms = _with_environment(lease.terms, environment, mode, pinned)
+        check_offer(offer, mode, lease.terms, environment)
+        lease.terms = with_environment(lease.terms, environment, mode, pinned)
         path = Path(request.workspace)
         place = self._place(lease, path, mode)
         problems = (
@@ -367,24 +364,6 @@ class Steps:
         )
 
 
-def provision_detail(result: Result) -> str:
-    """How a provision command failed, in the original's words."""
-    if result.outcome is Outcome.TIMED_OUT:
-        return "provision command timed out"
-    signal = "" if result.signal is None else f" (signal {result.signal})"
-    exit_code = "null" if result.exit_code is None else str(result.exit_code)
-    lines = (*result.stderr.text.splitlines(), *result.stdout.text.splitlines())
-    detail = next((line.strip() for line in lines if line.strip()), "")
-    return f"exit code {exit_code}{signal}" + (f": {detail[:500]}" if detail else "")
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first thing that a config's model objects to, in one line, without the value."""
-    problem = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "config"
-    return f"{where}: {problem['msg']}"
-
-
 def _lasting(context: Context) -> Context:
     """A target outlives the step that resolves it: its commands end with the lease, which can be extended."""
     return replace(context, deadline=math.inf)
@@ -401,31 +380,3 @@ def _realization(lease: Lease) -> Realization:
     text = papers.get("realization")
     assert text is not None
     return Realization.from_json(decode(text))
-
-
-def _with_environment(terms: Terms, environment: Environment, mode: Mode | None, config: str = "{}") -> Terms:
-    policy = Policy(terms.request.policy) if terms.request.policy else environment.policy
-    return Terms(
-        id=terms.id,
-        request=terms.request,
-        policy=policy,
-        environment_id=environment.id,
-        environment_name=environment.name,
-        driver=environment.driver,
-        provider=environment.provider,
-        mode=mode,
-        config=config,
-    )
-
-
-def _check_offer(offer: Capabilities, mode: Mode, terms: Terms, environment: Environment) -> None:
-    """Raise ``Refused`` for what the driver lacks."""
-    name, policy = f'environment "{environment.name}" ({environment.driver})', terms.policy
-    if mode not in offer.modes:
-        raise Refused(f"{name} does not offer mode {mode}; it offers {', '.join(offer.modes)}")
-    if policy is Policy.RETAIN_ON_FAILURE and not offer.keeps:
-        raise Refused(f"{name} cannot keep a place, so policy {policy} is not possible there")
-    if terms.request.sync_back in (SyncBack.ALWAYS, SyncBack.ON_SUCCESS) and not offer.syncs_back:
-        raise Refused(f"{name} cannot bring changes back")
-    if policy.reuses and not offer.parks:
-        raise Refused(f"{name} cannot park a place, so policy {policy} is not possible there")

@@ -12,8 +12,8 @@ from leasehold.orchestrator.cli.session import perform
 from leasehold.orchestrator.duration import seconds, spoken
 from leasehold.orchestrator.environments import Environment
 from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.offer import first_problem
 from leasehold.orchestrator.orchestrator import Orchestrator
-from leasehold.orchestrator.steps import first_problem
 from leasehold.states import Policy
 from pydantic import ValidationError
 

@@ -11,9 +11,9 @@ import typer
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.failure import Signalled, say
 from leasehold.orchestrator.errors import LeaseholdError, WrongUsage
+from leasehold.orchestrator.offer import first_problem
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.settings import Settings
-from leasehold.orchestrator.steps import first_problem
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
