@@ -3,13 +3,14 @@
 import asyncio
 import itertools
 import sqlite3
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from leasehold.orchestrator import Orchestrator, Settings
@@ -31,8 +32,8 @@ JOURNAL = "INSERT INTO leasehold_journal ({}) VALUES ({})".format(
 )
 
 
-async def engine_lives(folder: Path, concurrent: int, lives: int) -> float:
-    """Lives per second through the library, ``concurrent`` at a time."""
+async def engine_lives(folder: Path, concurrent: int, lives: int) -> tuple[float, int]:
+    """Lives per second through the library, ``concurrent`` at a time; and how many intents were looked for."""
     path = folder / "engine.db"
     driver = NoopDriver(path)
     async with Orchestrator.open(
@@ -49,7 +50,7 @@ async def engine_lives(folder: Path, concurrent: int, lives: int) -> float:
         await work_once(orchestrator, folder)
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(concurrent)))
-        return lives / (time.perf_counter() - began)
+        return lives / (time.perf_counter() - began), driver.looked
 
 
 async def work_once(orchestrator: Orchestrator, folder: Path) -> None:
@@ -85,14 +86,9 @@ async def record_life(folder: Path) -> list[Commit]:
 def _bound(commit: Commit, lease_id: str) -> tuple[str, Row, list[Row]]:
     statement, row, journal, version = commit
     place = len(row) - len(columns.PAPERS)
-    if version is None:
-        row = (lease_id, *row[1:])
-    else:
-        row = (*row, lease_id, version, row[columns.EPOCH])
-    if row[place] is not None and version is None:
+    if row[place] is not None:  # the provider's id of the place, unique among those that stand
         row = (*row[:place], lease_id, *row[place + 1 :])
-    elif version is not None and row[len(columns.FACTS)] is not None:
-        row = (*row[: len(columns.FACTS)], lease_id, *row[len(columns.FACTS) + 1 :])
+    row = (lease_id, *row[1:]) if version is None else (*row, lease_id, version, row[columns.EPOCH])
     return statement, row, [(lease_id, *line[1:]) for line in journal]
 
 
@@ -165,7 +161,26 @@ def _raw(path: Path) -> sqlite3.Connection:
     return raw
 
 
-def in_folder(measure: Callable[[Path], Any]) -> Any:
-    """A measurement in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="leasehold-bench-") as folder:
-        return measure(Path(folder))
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One interleaved round: lives per second of each way, and the looks at committed intents."""
+
+    engine: float
+    group: float
+    step: float
+    looked: int
+
+
+async def rounds(concurrent: int, lives: int, count: int) -> list[Round]:
+    """So many rounds of all three ways, one after the other in each, each round in a store of its own."""
+    with TemporaryDirectory(prefix="leasehold-bench-") as folder:
+        life = await record_life(Path(folder))
+    found: list[Round] = []
+    for _ in range(count):
+        with TemporaryDirectory(prefix="leasehold-bench-") as folder:
+            path = Path(folder)
+            engine, looked = await engine_lives(path, concurrent, lives)
+            group = await raw_group_lives(path, life, concurrent, lives)
+            step = await asyncio.to_thread(raw_step_lives, path, life, min(lives, 200))
+            found.append(Round(engine, group, step, looked))
+    return found
