@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format docs wheel clean
+.PHONY: help run test faults check bench format docs wheel clean
 
 help: ## what there is to type
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ $(READY): pyproject.toml
 run: $(READY) ## drive a real lease through its life, and show its picture and journal
 	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demonstration
 
-test: $(READY) ## all tests
-	@$(PYTEST) -n 2 --dist loadgroup
+test: $(READY) ## the tests
+	@$(PYTEST) -n 2 -m 'not long'
+
+faults: $(READY) ## the long profile: callers killed at every further point
+	@$(PYTEST) -n 2 -m long
 
 check: $(READY) ## format, lint, types, import contracts, drift of generated pages, the built wheel
 	@$(BIN)/ruff format --check .

@@ -124,7 +124,10 @@ def test_these_are_all_of_them(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("call", "number"),
-    [(call, number) for call, most in POINTS.items() for number in range(1, most + 1)],
+    [
+        *(("fdatasync", number) for number in range(1, POINTS["fdatasync"] + 1)),
+        *(pytest.param("fsync", number, marks=pytest.mark.long) for number in range(1, POINTS["fsync"] + 1)),
+    ],
 )
 async def test_killed_at_a_sync(site: Site, call: str, number: int) -> None:
     site.run("-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
