@@ -49,6 +49,7 @@ class Snapshots:
     def __init__(self, git: Git, objects: Path) -> None:
         self._tree = git
         self._objects = objects
+        self._prepared = False
         self.git = git.having(GIT_OBJECT_DIRECTORY=objects)
 
     @property
@@ -57,11 +58,14 @@ class Snapshots:
 
     def prepare(self) -> None:
         """Make the folder of objects. May be called again."""
+        if self._prepared:
+            return
         common = Path(self._tree.text("rev-parse", "--path-format=absolute", "--git-path", "objects"))
         info = self._objects / "info"
         info.mkdir(parents=True, exist_ok=True)
         quoted = str(common).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         (info / "alternates").write_bytes(os.fsencode(f'"{quoted}"\n'))
+        self._prepared = True
 
     def take(self) -> Snapshot:
         """The tree as it stands. Costs a look at each file, and the reading of those that changed."""

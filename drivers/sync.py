@@ -46,12 +46,21 @@ class Applied:
     conflicts: list[bytes] = field(default_factory=list[bytes])
 
 
-def bring(items: Iterable[Item], source: Path, dest: Path, identify: Identify, check: Callable[[], None]) -> Applied:
+def bring(
+    items: Iterable[Item],
+    source: Path,
+    dest: Path,
+    identify: Identify,
+    check: Callable[[], None],
+    *,
+    prune: bool,
+) -> Applied:
     """Bring each item's version from ``source`` into ``dest``, where ``dest`` is untouched since it was sent.
 
     Deletions come first, the deepest first of all; then folders before what is in them. Each file is
     written beside and renamed. ``check`` is called before each and may end it all by raising: called
-    again with the same items, it goes on, and counts what it finds done.
+    again with the same items, it goes on, and counts what it finds done. ``prune``: like in git, no item
+    stands for a folder, and one that a deletion emptied goes too.
     """
     ordered = sorted(items, key=lambda item: item.path)
     gone = [item for item in reversed(ordered) if item.there is None]
@@ -64,13 +73,15 @@ def bring(items: Iterable[Item], source: Path, dest: Path, identify: Identify, c
         for item in group:
             check()
             version = versions[item.path]
-            if stamps[item.path] != _stamp(dest, item.path):
+            if version == BLOCKED or stamps[item.path] != _stamp(dest, item.path):
                 version = identify([item.path])[item.path]
             verdict = judge(item.sent, item.there, version)
             if verdict is Verdict.CONFLICT or (verdict is Verdict.APPLY and not act(item, source, dest)):
                 applied.conflicts.append(item.path)
             elif item.there is None:
                 applied.deleted += 1
+                if prune and verdict is Verdict.APPLY:
+                    _prune(dest, item.path)
             else:
                 applied.written += 1
     applied.conflicts.sort()
@@ -111,12 +122,14 @@ def _delete(item: Item, source: Path, dest: Path) -> bool:
             target.rmdir()
         return True
     target.unlink()
-    # Like git: a folder that our deletions emptied goes too, where it is gone there.
-    folder = os.path.dirname(item.path)
-    while folder and not os.path.lexists(source / os.fsdecode(folder)) and _is_empty(dest, folder):
+    return True
+
+
+def _prune(dest: Path, path: bytes) -> None:
+    folder = os.path.dirname(path)
+    while folder and _is_empty(dest, folder):
         (dest / os.fsdecode(folder)).rmdir()
         folder = os.path.dirname(folder)
-    return True
 
 
 def _write(item: Item, source: Path, dest: Path) -> bool:

@@ -98,7 +98,8 @@ class FileTree:
         now = self.now(context.check)
         items = self.changes(now, context.check)
         write_json(place.folder / _PLAN, {"items": [item.to_json() for item in items]})
-        applied = bring(items, self.tree, self.source, identify(self.source, context.check), context.check)
+        versions = identify(self.source, context.check)
+        applied = bring(items, self.tree, self.source, versions, context.check, prune=False)
         if applied.conflicts:
             kept = self.keep(items, context)
             replace(self.baseline, kept=(digest(items), kept[0])).write(place)

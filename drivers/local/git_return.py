@@ -33,7 +33,7 @@ def bring_back(place: Place, tree: GitTree, context: Context) -> SyncReport:
         plan.write(place)
     repository = tree.repository
     versions = identify(repository.git, len(now.tree))
-    applied = bring(plan.items, place.tree, repository.top, versions, context.check)
+    applied = bring(plan.items, place.tree, repository.top, versions, context.check, prune=True)
     branch, forwarded = _bring_commits(plan, tree)
     if applied.conflicts:
         _refuse(place, plan, applied, tree, context)
@@ -85,7 +85,7 @@ def _fast_forward(plan: GitPlan, ref: str, tip: str, repository: Repository) -> 
         return False
     try:
         # The index first: where somebody has staged a change of the same files, nothing has moved yet.
-        git.run("read-tree", "-m", plan.start, tip)
+        git.run("read-tree", "-i", "-m", plan.start, tip)
     except GitFailed as error:
         if "index.lock" in error.lines:
             raise
@@ -94,7 +94,7 @@ def _fast_forward(plan: GitPlan, ref: str, tip: str, repository: Repository) -> 
         try:
             git.run("update-ref", "-m", "leasehold: fast-forward", ref, tip, plan.start)
         except GitFailed:
-            git.run("read-tree", "-m", tip, plan.start)
+            git.run("read-tree", "-i", "-m", tip, plan.start)
             return False
     git.run("update-index", "-q", "--refresh", ok=(0, 1))
     return True

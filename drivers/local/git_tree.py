@@ -51,8 +51,7 @@ class GitTree:
             tips = [commit for ref, commit in refs.items() if baseline.refs.get(ref) != commit]
             return baseline.keep(place, self.snapshots, now, git, context, self.lease_id, tips=tips, had=[self.start])
         tip = self.repository.commit(f"{BRANCHES}{self.branch}")
-        own = not self.named and not baseline.stays and tip != baseline.snapshot.head
-        tips = [tip] if tip and own else []
+        tips = [tip] if tip and not self.named and not baseline.stays and self._has_own(tip, now.head) else []
         elsewhere = now.ref not in (None, f"{BRANCHES}{self.branch}")
         had = [commit for commit in (self.start, baseline.snapshot.head, now.head, *tips) if commit]
         return baseline.keep(
@@ -66,3 +65,8 @@ class GitTree:
             had=had,
             safe=baseline.stays or elsewhere,
         )
+
+    def _has_own(self, tip: str, head: str | None) -> bool:
+        """Whether a branch has commits that neither the tree began from nor what is checked out has."""
+        known = [f"^{commit}" for commit in (self.start, self.baseline.snapshot.head, head) if commit]
+        return bool(self.repository.git.text("rev-list", "--max-count=1", tip, *known))
