@@ -18,7 +18,7 @@ from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import Entry, Facts, IllegalTransition, Policy, fold
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from walks import MOVES, Move, World, entry, lawful, walks
 
 NOTED = ("attach", "detach", "extend", "asked", "warning")  # of the notes, one that changes the holder is enough
@@ -74,13 +74,11 @@ async def test_every_walk_is_the_same_in_the_store(store_path: Path) -> None:
     ended = dict(await asyncio.gather(*(drive(store, number, moves) for number, moves in enumerate(every))))
     lease, journal = store.schema.lease, store.schema.journal
 
-    def compare(connection: object) -> int:
+    def compare(connection: Connection) -> int:
         seen = 0
-        rows = connection.execute(select(lease)).mappings()  # type: ignore[attr-defined]
+        rows = connection.execute(select(lease)).mappings()
         for row in rows:
-            entries = connection.execute(  # type: ignore[attr-defined]
-                select(journal).where(journal.c.lease_id == row["id"]).order_by(journal.c.seq)
-            )
+            entries = connection.execute(select(journal).where(journal.c.lease_id == row["id"]).order_by(journal.c.seq))
             folded, stored, model = fold(entry_of(line) for line in entries), facts_of(row), ended[row["id"]]
             for name in (*columns.FACTS, "created_at", "handle"):
                 assert getattr(stored, name) == getattr(folded, name) == getattr(model, name), (row["id"], name)
