@@ -45,7 +45,7 @@ class Command:
         env: variables on top of the place's own.
         cwd: a directory, absolute or relative to the realized one; none: the realized one.
         stdin: bytes for its standard input; none: an empty one.
-        timeout: seconds; none: as long as the lease lives.
+        timeout: seconds; none: until the context's deadline, if it has one.
         limit: bytes kept of each stream; what comes after is counted and dropped.
         on_output: called with (``stdout`` or ``stderr``, chunk) as output arrives.
         streams: the caller's own descriptors instead of captured streams.

@@ -58,7 +58,7 @@ def verdicts(suite: Suite) -> Iterator[Verdict]:
             outcome, detail = "skipped", str(reason)
         except Exception as error:  # noqa: BLE001 - whatever a driver does is a verdict
             last = traceback.extract_tb(error.__traceback__)[-1]
-            outcome, detail = "failed", f"{type(error).__name__}: {error or last.line}"
+            outcome, detail = "failed", f"{type(error).__name__}: {str(error) or last.line}"
         group = _group(test)
         words = name.removeprefix("test_").replace("_", " ")
         yield Verdict(group, words, test.__doc__ or "", outcome, detail, time.monotonic() - started)

@@ -1,5 +1,6 @@
 """``leasehold drivers``: what each driver can do, and whether one does it."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,6 +67,7 @@ def check(
         if not as_json:
             said = f": {verdict.detail}" if verdict.detail else ""
             out(f"{_MARKS[verdict.outcome]:<8} {verdict.group}: {verdict.name} ({verdict.seconds:.1f} s){said}")
+            sys.stdout.flush()
     failed = sum(verdict["outcome"] == "failed" for verdict in found)
     if as_json:
         emit(found)

@@ -40,12 +40,12 @@ def test_a_prefix_that_fits_several_leases_or_none(cli: CommandLine) -> None:
 
 def test_a_living_owner_is_asked_and_ends_its_own_lease(cli: CommandLine) -> None:
     claim = {"LEASEHOLD_CLAIM_SECONDS": "1.5"}
-    running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300", **claim)
+    running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300", variables=claim)
     assert running.stdout is not None
     running.stdout.readline()
     lease = cli.lease()["id"]
-    assert "is held by process" in cli("exec", lease, "--", "true", code=125, **claim).error
-    asked = cli("fail", lease, "--reason", "not wanted any more", code=0, **claim)
+    assert "is held by process" in cli("exec", lease, "--", "true", code=125, variables=claim).error
+    asked = cli("fail", lease, "--reason", "not wanted any more", code=0, variables=claim)
     assert f"asked its owner, process {running.pid}" in asked.stderr
     ran = cli.finish(running)
     assert (ran.code, ran.error) == (125, "error: run_failed: not wanted any more")
@@ -55,15 +55,15 @@ def test_a_living_owner_is_asked_and_ends_its_own_lease(cli: CommandLine) -> Non
 
 def test_an_owner_that_does_not_answer_is_said_so_and_can_be_taken_over(cli: CommandLine) -> None:
     patient, hasty = {"LEASEHOLD_CLAIM_SECONDS": "60"}, {"LEASEHOLD_CLAIM_SECONDS": "1"}
-    running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300", **patient)
+    running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300", variables=patient)
     assert running.stdout is not None
     running.stdout.readline()
     lease = cli.lease()["id"]
-    error = cli("release", lease, code=1, **hasty).error
+    error = cli("release", lease, code=1, variables=hasty).error
     assert f"lease {lease} is active (targeted) after 1 s" in error
     assert "--force" in error
     assert cli("show", lease, "--json", code=0).json["end_requested"] == {"end": "release"}
-    cli("release", lease, "--force", code=0, **hasty)
+    cli("release", lease, "--force", code=0, variables=hasty)
     ran = cli.finish(running)
     assert (ran.code, ran.error) == (
         125,

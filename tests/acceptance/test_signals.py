@@ -81,7 +81,7 @@ def test_a_run_that_is_killed_leaves_what_fail_can_end(
 ) -> None:
     before = worktrees(repository)
     claim = {"LEASEHOLD_CLAIM_SECONDS": "1"}
-    running = cli.start("run", "--mode", "git_worktree", "--", "bash", "-c", UP, **claim)
+    running = cli.start("run", "--mode", "git_worktree", "--", "bash", "-c", UP, variables=claim)
     assert running.stdout is not None
     pids = [int(word) for word in running.stdout.readline().split()]
     lease = cli.lease()["id"]

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class CommandLine:
     store: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
         return {
             **kept,
@@ -48,10 +49,12 @@ class CommandLine:
             "SHELL": "/bin/sh",
             "LEASEHOLD_STATE_FOLDER": str(self.store.parent),
             "LEASEHOLD_STORE": f"sqlite:///{self.store}",
-            **more,
+            **(variables or {}),
         }
 
-    def __call__(self, *arguments: str, stdin: str = "", code: int | None = None, **more: str) -> Ran:
+    def __call__(
+        self, *arguments: str, stdin: str = "", code: int | None = None, variables: Mapping[str, str] | None = None
+    ) -> Ran:
         """Run to the end; ``code`` is the exit code that it must have. No run may print a trace."""
         done = subprocess.run(
             [LEASEHOLD, *arguments],
@@ -60,7 +63,7 @@ class CommandLine:
             text=True,
             timeout=60,
             cwd=self.work,
-            env=self.environment(**more),
+            env=self.environment(variables),
             check=False,
         )
         ran = Ran(done.returncode, done.stdout, done.stderr)
@@ -70,7 +73,7 @@ class CommandLine:
             assert ran.code == code, (ran.code, ran.stdout, ran.stderr)
         return ran
 
-    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start one that the test will signal or wait for."""
         process = subprocess.Popen(
             [LEASEHOLD, *arguments],
@@ -79,7 +82,7 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.work,
-            env=self.environment(**more),
+            env=self.environment(variables),
         )
         self.started.append(process)
         return process

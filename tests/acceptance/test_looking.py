@@ -1,0 +1,171 @@
+"""What ``leasehold`` shows: records with the keys of the public surface, listings, pictures."""
+
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+from collections.abc import Callable, Mapping
+from fcntl import ioctl
+from pathlib import Path
+from termios import TIOCSWINSZ
+
+from commandline import LEASEHOLD, CommandLine
+
+LEASE_KEYS = """
+id company_id run_id issue_id agent_id adapter_type environment provider provider_lease_id policy mode
+state status stuck cleanup error_code error_stage error_message cleanup_error_code pending
+end_requested owner epoch claimed_until created_at acquired_at expires_at keep_until next_try_at
+released_at workspace_realization execution_target metadata
+"""
+JOURNAL_KEYS = "seq at event kind from to attempt owner epoch error_code duration_ms details"
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def test_the_records_of_a_run(cli: CommandLine) -> None:
+    given = ("--run-id", "r7", "--issue", "i7", "--agent", "a7", "--adapter", "shell", "--env", "WORD=hello")
+    assert cli("run", *given, "--", "sh", "-c", "echo $WORD", code=0).stdout == "hello\n"
+    [record] = cli("ls", "--json", "--run", "r7", code=0).json
+    assert list(record) == LEASE_KEYS.split()
+    shown = cli("show", record["id"], "--journal", "--json", code=0).json
+    journal = shown.pop("journal")
+    assert shown == record
+    assert journal == cli("journal", record["id"], "--json", code=0).json
+    assert all(list(row) == JOURNAL_KEYS.split() for row in journal)
+    assert [row["seq"] for row in journal] == list(range(1, len(journal) + 1))
+    assert (record["issue_id"], record["agent_id"], record["adapter_type"]) == ("i7", "a7", "shell")
+    assert list(record["environment"]) == ["id", "name", "driver"]
+    assert (record["environment"]["name"], record["provider"], record["mode"]) == ("local", "local", "in_place")
+    assert (record["state"], record["status"], record["cleanup"]) == ("released", "released", "succeeded")
+    assert (record["pending"], record["stuck"], record["claimed_until"]) == (None, None, None)
+    moments = [record[name] for name in ("created_at", "acquired_at", "expires_at", "released_at")]
+    moments += [row["at"] for row in journal]
+    moments += [row["details"]["deadline"] for row in journal if row["kind"] == "begun"]
+    assert all(MOMENT.fullmatch(moment) for moment in moments)
+    assert record["workspace_realization"]["mode"] == "in_place"
+    assert record["execution_target"]["kind"] == "local"
+    assert record["metadata"] == {}
+
+
+def test_a_step_under_way_is_shown_as_pending(
+    cli: CommandLine, tmp_path: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    told = tmp_path / "told"
+    running = cli.start("run", "--mode", "copy", "--provision", f"touch {told}; sleep 300", "--", "true")
+    until(told.exists)
+    [record] = cli("ls", "--json", "--state", "realized", code=0).json
+    assert list(record["pending"]) == ["event", "attempt", "since", "deadline"]
+    assert record["pending"]["event"] == "provision"
+    assert MOMENT.fullmatch(record["claimed_until"])
+    shown = cli("show", record["id"], code=0).stdout
+    assert "open step    provision since " in shown
+    assert f"owner        process {running.pid} on " in shown
+    running.terminate()
+    cli.finish(running)
+
+
+def test_listings_are_filtered_and_fit_a_terminal(cli: CommandLine) -> None:
+    assert cli("ls", code=0).stdout == "no lease fits\n"
+    cli("run", "--quiet", "--run-id", "good", "--", "true", code=0)
+    cli("run", "--quiet", "--run-id", "bad", "--", "false", code=1)
+    cli("run", "--quiet", "--run-id", "a-run-with-quite-a-long-name-of-its-own", "nowhere", "--", "true", code=125)
+    table = cli("ls", code=0).stdout
+    assert table.splitlines()[0].split() == ["LEASE", "ENV", "RUN", "STATE", "STATUS", "AGE", "WHY"]
+    assert "\x1b" not in table
+    assert [row["run_id"] for row in cli("ls", "--json", "--status", "failed", "--env", "local", code=0).json] == [
+        "bad"
+    ]
+    assert "no lease is stuck" in cli("ls", "--stuck", code=0).stdout
+    drawn = on_terminal(cli, 100, "ls")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn)
+    assert "\x1b[" in drawn
+    assert max(len(line) for line in plain.splitlines()) <= 100
+    assert all(lease["id"] in plain for lease in cli.leases())
+    assert "\x1b[3" not in on_terminal(cli, 100, "ls", variables={"NO_COLOR": "1"})
+
+
+def on_terminal(cli: CommandLine, columns: int, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
+    """What is drawn on a terminal of that width."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = cli.environment({"TERM": "xterm-256color", **(variables or {})})
+    process = subprocess.Popen(
+        [LEASEHOLD, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=cli.work, env=environment
+    )
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:
+            break  # the last who held the terminal has gone
+        if not piece:
+            break
+        drawn += piece
+    os.close(ours)
+    process.wait(30)
+    return drawn.decode().replace("\r\n", "\n")
+
+
+def test_pictures(cli: CommandLine, tmp_path: Path) -> None:
+    cli("run", "--quiet", "--", "false", code=1)
+    lease = cli.lease()["id"]
+    assert cli("diagram", lease, code=0).stdout.startswith("stateDiagram-v2\n")
+    assert "run_failed" in cli("diagram", lease, "--format", "dot", code=0).stdout
+    for name, beginning in (("m.svg", b"<svg"), ("m.png", b"\x89PNG"), ("m.dot", b"digraph")):
+        assert cli("diagram", "-o", str(tmp_path / name), code=0).stdout == ""
+        assert (tmp_path / name).read_bytes().startswith(beginning)
+    assert "cannot be written" in cli("diagram", "-o", str(tmp_path / "no" / "m.svg"), code=1).error
+
+
+def test_environments(cli: CommandLine) -> None:
+    assert "there is no environment yet" in cli("env", "list", code=0).stdout
+    made = cli("env", "add", "box", "--driver", "scripted", "--policy", "retain_on_failure", "--ttl", "5m", code=0)
+    assert made.stdout.startswith("environment box (scripted) is ready")
+    taken = cli("env", "add", "box", "--driver", "local", code=2).error
+    assert taken.startswith('error: an environment "box" exists already')
+    [record] = cli("env", "list", "--json", code=0).json
+    assert record == cli("env", "show", "box", "--json", code=0).json
+    assert (record["policy"], record["ttl"], record["status"]) == ("retain_on_failure", 300.0, "active")
+    assert cli("env", "probe", "box", "--json", code=0).json["ok"] is True
+    cli("env", "add", "ill", "--driver", "scripted", "--set", 'script=[{"verb":"probe","what":"lie","answer":"sick"}]')
+    assert cli("env", "probe", "ill", code=1).stdout != ""
+    cli("env", "archive", "box", code=0)
+    assert cli("run", "box", "--", "true", code=125).error == (
+        'error: environment_inactive: Environment "box" is not active (status: archived).'
+    )
+
+
+def test_drivers_doctor_and_version(cli: CommandLine, tmp_path: Path) -> None:
+    names = {row["name"]: row for row in cli("drivers", "--json", code=0).json}
+    assert names["local"]["capabilities"]["modes"] == ["in_place", "copy", "git_worktree"]
+    assert "local" in cli("drivers", code=0).stdout
+    health = cli("doctor", "--json", code=0).json
+    assert health["ok"] is True
+    assert {"leasehold", "store", "local: git"} <= {check["name"] for check in health["checks"]}
+    cli.store.write_bytes(b"no database at all, but some text that is long enough to be read as one")
+    ran = cli("doctor", code=1)
+    assert "the store is damaged" in ran.stdout
+    assert "does not work: store" in ran.stdout
+    assert cli("--version", code=0).stdout.startswith("leasehold 0")
+
+
+def test_drivers_check_tells_each_verdict_as_it_comes(cli: CommandLine) -> None:
+    checking = cli.start("drivers", "check", "local")
+    assert checking.stdout is not None
+    for _ in range(3):
+        assert re.fullmatch(r"(ok|skipped) +[a-z]+: .+ \(\d+\.\d s\).*\n", checking.stdout.readline())
+    checking.send_signal(signal.SIGINT)
+    assert cli.finish(checking).code == 130
+
+
+def test_help_teaches_and_every_command_has_one(cli: CommandLine) -> None:
+    text = cli("--help", code=0).stdout
+    assert cli(code=0).stdout == text
+    for part in ("Run something:", "End what is held:", "Examples:", "leasehold run --mode git_worktree"):
+        assert part in text
+    names = re.findall(r"^  ([a-z]+) {2,}[A-Z]", text, re.MULTILINE)
+    assert len(names) == 17
+    for name in ("run", "acquire", "ls", "env"):
+        assert cli(name, "--help", code=0).stdout.startswith(f"Usage: leasehold {name} ")
