@@ -72,10 +72,12 @@ async def record_life(folder: Path) -> list[Commit]:
 
         def spy(write: Write) -> asyncio.Future[int]:
             rows = write.journal(1)
+            changing = [*write.changing]
+            changing[columns.EPOCH] = 1  # the store draws the real one, after this
             if write.terms is not None:
-                commits.append((INSERT, (*write.terms, *write.changing), rows, None))
+                commits.append((INSERT, (*write.terms, *changing), rows, None))
             else:
-                commits.append((UPDATE, (*write.changing,), rows, write.version))
+                commits.append((UPDATE, (*changing,), rows, write.version))
             return forward(write)
 
         writer.write = spy  # type: ignore[method-assign]  # a recording of what the writer is given
@@ -110,8 +112,8 @@ async def raw_group_lives(folder: Path, life: Sequence[Commit], concurrent: int,
                 raw.execute("BEGIN IMMEDIATE")
                 for statement in (INSERT, UPDATE):
                     rows = [row for (kind, row, _), _ in batch if kind is statement]
-                    if rows:
-                        raw.executemany(statement, rows)
+                    if rows and raw.executemany(statement, rows).rowcount != len(rows):
+                        raise AssertionError("a raw write met no row")
                 raw.executemany(JOURNAL, [line for (_, _, journal), _ in batch for line in journal])
                 raw.execute("COMMIT")
                 loop.call_soon_threadsafe(_answer, [future for _, future in batch])
@@ -143,7 +145,8 @@ def raw_step_lives(folder: Path, life: Sequence[Commit], lives: int) -> float:
             for commit in life:
                 statement, row, journal = _bound(commit, f"step{number}")
                 raw.execute("BEGIN IMMEDIATE")
-                raw.execute(statement, row)
+                if raw.execute(statement, row).rowcount != 1:
+                    raise AssertionError("a raw write met no row")
                 raw.executemany(JOURNAL, journal)
                 raw.execute("COMMIT")
         return lives / (time.perf_counter() - began)
