@@ -75,7 +75,7 @@ class Engine:
             if why is not None:
                 step.details["passed_over"] = why
         try:
-            await self.fire(lease, event, step)
+            await self._leases.events[event].trigger(lease, step)
         except (Interrupted, StoreError, IllegalTransition, LeaseLost, HoldConflict, EnvironmentChanged):
             raise
         except Exception as error:  # the error table has a code for whatever a driver raises
@@ -125,7 +125,8 @@ class Engine:
         except BaseException:
             draft.take_back(kept)  # nothing has begun
             raise
-        self.tell(lease, step.event, "begun")
+        if lease.listener is not None:
+            self.tell(lease, step.event, "begun")
         if forward and lease.interruption is not None:
             raise Interrupted
 

@@ -158,7 +158,7 @@ class Lease:
         watch = Watch()
         self.commands.add(watch)
         try:
-            return await watch.over(target.execute(command))
+            return await self.life.watches.over(watch, target.execute(command))
         except Stopped:
             self._raise_if_ended()
             raise

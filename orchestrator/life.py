@@ -77,6 +77,7 @@ class Life:
         self._engine = engine
         self._commits = commits
         self._steps = steps
+        self.watches = steps.watches
         self._redaction = redaction
 
     # --- what a lease's holder calls
@@ -319,7 +320,7 @@ class Life:
         if target is not None:
             try:
                 watch = Watch(time.monotonic() + _CLOSE_SECONDS)
-                await self._steps.watches.over(watch, target.close())
+                await self.watches.over(watch, target.close())
             except Exception as error:  # noqa: BLE001 - the cleanup ends what is left, and says so if it cannot
                 self._engine.tell(lease, CleanupEvent.CLEAN.value, "progress", self._redaction.clean(str(error)))
 

@@ -6,7 +6,7 @@ every exception through. Models are never added to it, so it holds nothing per l
 fires ``machine.events[event].trigger(lease, step)`` under the lease's lock (docs/design/001).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, cast
 
 from leasehold.states import GUARDS, CleanupTransition, IllegalTransition, Transition
@@ -39,7 +39,7 @@ class _Ordered(AsyncTransition):
 class _Event(AsyncEvent):
     """One event of the table; an illegal one says where the lease stands."""
 
-    async def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:  # type: ignore[override]  # as above
+    def trigger(self, model: Any, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, bool]:  # type: ignore[override]  # as above
         machine: Any = self.machine
         state = getattr(model, machine.model_attribute)
         rows: Any = self.transitions.get(state)
@@ -48,7 +48,8 @@ class _Event(AsyncEvent):
             raise IllegalTransition(model.id, self.name, state, f"it leads from: {sources}")
         data = EventData(machine.states[state], self, machine, model, args, kwargs)
         data.transition = rows[0]
-        return bool(await rows[0].execute(data))
+        execution: Coroutine[Any, Any, bool] = rows[0].execute(data)
+        return execution
 
 
 class TableMachine(AsyncMachine):

@@ -1,6 +1,6 @@
 """Watches: work that is cut off where it outlives its deadline, or where it is told to stop.
 
-One timer serves them all: a timer of its own for each verb costs more than the step around it.
+One timer serves all deadlines: one for each verb costs more than the step around it.
 """
 
 import asyncio
@@ -39,21 +39,18 @@ class Watch:
             self.why = why
             self._task.cancel()
 
-    async def over(self, work: Awaitable[T]) -> T:
-        """Await the work. Raises ``Stopped`` or ``Overdue`` where it was cut; a caller's own cancellation goes on."""
-        try:
-            return await work
-        except asyncio.CancelledError as error:
-            if self.why is None or self._task.cancelling() - 1 > self._before:
-                raise
-            raise self.why from error
-        finally:
-            if self.why is not None:
-                self._task.uncancel()
+    def reason(self) -> type[Exception] | None:
+        """Why the task's cancellation is this watch's doing alone; none where its caller cancelled it as well."""
+        return None if self._task.cancelling() - 1 > self._before else self.why
+
+    def settle(self) -> None:
+        """The work has ended: a cut is no longer a cancellation of the task."""
+        if self.why is not None:
+            self._task.uncancel()
 
 
 class Watches:
-    """The watches with a deadline (by ``time.monotonic()``) of one event loop."""
+    """The watches of one event loop. Deadlines are by ``time.monotonic()``."""
 
     def __init__(self) -> None:
         self._open: set[Watch] = set()
@@ -61,14 +58,23 @@ class Watches:
         self._rings_at = math.inf
 
     async def over(self, watch: Watch, work: Awaitable[T]) -> T:
-        """Await the work under this watch, and cut it off at the deadline."""
+        """Await the work, and cut it off at the watch's deadline.
+
+        Raises ``Overdue``, or ``Stopped`` where it was cut before; a caller's own cancellation goes on.
+        """
         self._open.add(watch)
         if watch.deadline < self._rings_at:
             self._arm(watch.deadline)
         try:
-            return await watch.over(work)
+            return await work
+        except asyncio.CancelledError as error:
+            why = watch.reason()
+            if why is None:
+                raise
+            raise why from error
         finally:
             self._open.discard(watch)
+            watch.settle()
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:
@@ -83,5 +89,6 @@ class Watches:
             if watch.deadline <= now:
                 self._open.discard(watch)
                 watch.cut(Overdue)
-        if self._open:
-            self._arm(min(watch.deadline for watch in self._open))
+        next_at = min((watch.deadline for watch in self._open), default=math.inf)
+        if next_at < math.inf:
+            self._arm(next_at)

@@ -59,7 +59,7 @@ async def test_what_is_told_to_stop_ends_with_that_reason() -> None:
     async def watched() -> None:
         made.append(Watch())
         begun.set()
-        await made[0].over(never())
+        await Watches().over(made[0], never())
 
     task = asyncio.create_task(watched())
     await begun.wait()
@@ -75,7 +75,7 @@ async def test_a_cancellation_of_the_caller_goes_on_also_where_the_watch_was_cut
     async def watched() -> None:
         made.append(Watch())
         begun.set()
-        await made[0].over(never())
+        await Watches().over(made[0], never())
 
     task = asyncio.create_task(watched())
     await begun.wait()
