@@ -70,16 +70,13 @@ class Snapshots:
     def take(self) -> Snapshot:
         """The tree as it stands. Costs a look at each file, and the reading of those that changed."""
         git, index = self._own_index()
-        nested = self._nested(git)
-        # Left out by name: git refuses to add a repository without commits, and hides the rest of any.
-        paths = b"\0".join([b".", *(b":(top,exclude,literal)" + path for path in nested)])
-        git.run(
-            "add", "--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul",
-            stdin=paths, ok=(0, 1),
-        )  # fmt: skip
+        found, modules = self._found(git), self._modules(git)
+        # Left out by name: git hides what is in a repository, and refuses one without commits.
+        if not _add(git, found, (0, 1, 128)):
+            _add(git, [*found, *modules], (0, 1))
         tree = git.text("write-tree", "--missing-ok")
         index.unlink(missing_ok=True)
-        return Snapshot(tree, self.head(), self._ref(), nested)
+        return Snapshot(tree, self.head(), self._ref(), tuple(sorted({*found, *modules})))
 
     def tracked(self) -> str:
         """The tree object of the files that git tracks, as they stand in the working tree."""
@@ -161,15 +158,24 @@ class Snapshots:
             shutil.copy2(real, index)
         return self.git.having(GIT_INDEX_FILE=index), index
 
-    def _nested(self, git: Git) -> tuple[bytes, ...]:
+    def _found(self, git: Git) -> list[bytes]:
+        """Repositories that git neither tracks nor ignores."""
         others = git.run("ls-files", "-z", "--others", "--exclude-standard").names
-        found = [name.rstrip(b"/") for name in others if name.endswith(b"/")]
+        return [name.rstrip(b"/") for name in others if name.endswith(b"/")]
+
+    def _modules(self, git: Git) -> list[bytes]:
+        """Submodules that are checked out."""
         top = os.fsencode(self._tree.folder)
-        for row in git.run("ls-files", "-z", "--stage").names:
-            facts, _, name = row.partition(b"\t")
-            if facts.startswith(_GITLINK.encode()) and os.path.lexists(os.path.join(top, name, b".git")):
-                found.append(name)
-        return tuple(sorted(found))
+        rows = [row.partition(b"\t") for row in git.run("ls-files", "-z", "--stage").names]
+        names = [name for facts, _, name in rows if facts.startswith(_GITLINK.encode())]
+        return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
+
+
+def _add(git: Git, without: Sequence[bytes], ok: Sequence[int]) -> bool:
+    """Add all but some folders to the index; whether git could."""
+    paths = b"\0".join([b".", *(b":(top,exclude,literal)" + path for path in without)])
+    words = ("--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
+    return git.run("add", *words, stdin=paths, ok=ok).code != 128
 
 
 def index_info(changes: Iterable[Change]) -> bytes:

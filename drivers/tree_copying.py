@@ -23,7 +23,8 @@ _CLONE = 0x40049409
 """Linux's FICLONE: share the blocks of a file on file systems that can."""
 
 _TELL_EVERY = 2.0
-_PACKED_NAMES = b".git/packed-refs"
+_GIT = b".git"
+_PACKED_NAMES = b"packed-refs"
 _FILES, _OBJECTS, _PACKS = range(3)
 
 
@@ -68,7 +69,7 @@ class TreeCopying:
         self._manifest: Manifest = {}
         self._special: list[bytes] = []
         self._links_out: list[bytes] = []
-        self._packed_names: os.DirEntry[bytes] | None = None
+        self._names_due = False
         self._count = 0
         self._size = 0
         self._tell_at = time.monotonic() + _TELL_EVERY
@@ -87,6 +88,7 @@ class TreeCopying:
             if stack is not waiting[_FILES]:
                 self._copy_packed_names()
             folder = stack.pop()
+            self._names_due = self._names_due or folder == _GIT
             found = self._copy_folder(folder)
             for path in found:
                 waiting[_turn(path)].append(path)
@@ -117,8 +119,7 @@ class TreeCopying:
                 self._check()
                 known.add(item.name)
                 path = os.path.join(folder, item.name)
-                if path == _PACKED_NAMES:
-                    self._packed_names = item
+                if folder == _GIT and item.name == _PACKED_NAMES:
                     continue
                 with suppress(FileNotFoundError):
                     if self._passes(path, item) and self._copy(path, item):
@@ -127,10 +128,14 @@ class TreeCopying:
                 return found
 
     def _copy_packed_names(self) -> None:
-        if self._packed_names is not None:
-            with suppress(FileNotFoundError):
-                self._copy(_PACKED_NAMES, self._packed_names)
-            self._packed_names = None
+        """Copied late: where git packs names meanwhile, the file appears after we have looked into the folder."""
+        if not self._names_due:
+            return
+        self._names_due = False
+        with suppress(FileNotFoundError), os.scandir(os.path.join(self._source, _GIT)) as entries:
+            for item in entries:
+                if item.name == _PACKED_NAMES:
+                    self._copy(os.path.join(_GIT, item.name), item)
 
     def _distrust_young(self) -> None:
         """Nobody changed the copy while it was made, but somebody may within the tick of its last moment."""

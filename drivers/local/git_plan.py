@@ -25,22 +25,21 @@ class GitPlan:
     Attributes:
         items: the files.
         now: the tree that is brought back.
-        start: the commit that the tree began from.
         commits: how many commits the run made.
         tip: the last of them, none without any.
         tip_made: it is one of ours, of changes on top of the run's commits.
-        forward: the branch here that moves on from ``start`` to ``tip``, if it still can when its time comes.
+        forward: the branch here that moves on to ``tip``, and the commit that it moves on from, if it still can
+            when its time comes.
         branch: the branch here that has the commits already.
         passed_over: submodules: what changed of them is no file.
     """
 
     items: tuple[Item, ...]
     now: Snapshot
-    start: str
     commits: int = 0
     tip: str | None = None
     tip_made: bool = False
-    forward: str | None = None
+    forward: tuple[str, str] | None = None
     branch: str | None = None
     passed_over: tuple[bytes, ...] = ()
 
@@ -54,11 +53,10 @@ class GitPlan:
         return cls(
             tuple(Item.from_json(item) for item in value["items"]),
             Snapshot(now["tree"], now["head"], now["ref"], nested),
-            value["start"],
             value["commits"],
             value["tip"],
             value["tip_made"],
-            value["forward"],
+            tuple(value["forward"]) if value["forward"] else None,
             value["branch"],
             tuple(os.fsencode(name) for name in value["passed_over"]),
         )
@@ -87,12 +85,13 @@ def lay(tree: GitTree, now: Snapshot) -> GitPlan:
     commits = count_commits(tree, now)
     if now.head is None or commits == 0:
         return _plan(tree, now, changes)
-    if _can_forward(tree, now):
-        whole = {change.path: change for change in snapshots.changes(tree.start, now.tree)}
-        committed = {change.path for change in snapshots.changes(tree.start, now.head)}
+    forward = _forward(tree, now.ref, now.head)
+    if forward is not None:
+        whole = {change.path: change for change in snapshots.changes(forward[1], now.tree)}
+        committed = {change.path for change in snapshots.changes(forward[1], now.head)}
         rest = [change for change in changes if change.path not in committed]
         forwarded = [whole[path] for path in committed if path in whole]
-        return _plan(tree, now, rest, forwarded, commits=commits, tip=now.head, forward=tree.start_ref)
+        return _plan(tree, now, rest, forwarded, commits=commits, tip=now.head, forward=forward)
     old = base.head or snapshots.empty()
     committed = {change.path for change in snapshots.changes(old, now.head)}
     more = [
@@ -127,28 +126,28 @@ def _plan(
         Item(change.path, version(change.old), version(change.new)) for change in taken if not _is_link(change)
     )
     passed_over = tuple(change.path for change in taken if _is_link(change))
-    return GitPlan(items, now, tree.start, passed_over=passed_over, **facts)
+    return GitPlan(items, now, passed_over=passed_over, **facts)
 
 
-def _can_forward(tree: GitTree, now: Snapshot) -> bool:
-    """Whether the branch here did not move, and all that the commits touch is as the tree began."""
-    repository, head = tree.repository, now.head
-    if tree.start_ref is None or head is None or now.ref != tree.home:
-        return False
-    if repository.branch() != tree.start_ref or repository.commit("HEAD") != tree.start:
-        return False
-    if not tree.snapshots.descends(head, tree.start):
-        return False
-    touched = tree.snapshots.changes(tree.start, head)
-    staged = repository.git.run("diff-index", "--cached", "-z", "--name-only", tree.start).names
-    if {change.path for change in touched} & set(staged):
-        return False
+def _forward(tree: GitTree, ref: str | None, head: str) -> tuple[str, str] | None:
+    """Branch and commit to move on from: where it did not move, and all that the commits touch is as it began."""
+    repository, start = tree.repository, tree.start
+    if start is None or tree.start_ref is None or ref != tree.home:
+        return None
+    if repository.branch() != tree.start_ref or repository.commit("HEAD") != start:
+        return None
+    if not tree.snapshots.descends(head, start):
+        return None
+    touched = tree.snapshots.changes(start, head)
+    staged = set(repository.git.run("diff-index", "--cached", "-z", "--name-only", start).names)
     here = identify(repository.git, len(head))([change.path for change in touched])
     removed = {change.path for change in touched if change.new is None}
-    return all(
-        here[change.path] == version(change.old) or (_is_link(change)) or _makes_way(change, here, removed)
+    clean = all(
+        change.path not in staged
+        and (here[change.path] == version(change.old) or _is_link(change) or _makes_way(change, here, removed))
         for change in touched
     )
+    return (tree.start_ref, start) if clean else None
 
 
 def _makes_way(change: Change, here: Any, removed: set[bytes]) -> bool:

@@ -69,32 +69,32 @@ def _bring_commits(plan: GitPlan, tree: GitTree) -> tuple[str | None, bool]:
         return None, False
     git = tree.repository.git
     if plan.tip_made or not tree.shared:
-        tree.snapshots.send(git, [plan.tip], [tree.start])
-    if plan.forward is not None and _fast_forward(plan, plan.forward, plan.tip, tree.repository):
+        tree.snapshots.send(git, [plan.tip], tree.known)
+    if plan.forward is not None and _fast_forward(*plan.forward, plan.tip, tree.repository):
         return None, True
     if plan.branch is not None:
         return plan.branch, False
     return _hold(tree.repository, f"leasehold/{tree.lease_id}", plan.tip), False
 
 
-def _fast_forward(plan: GitPlan, ref: str, tip: str, repository: Repository) -> bool:
+def _fast_forward(ref: str, start: str, tip: str, repository: Repository) -> bool:
     """Move index and branch on to the commits; the files are there already."""
     git = repository.git
     at = repository.commit("HEAD")
-    if repository.branch() != ref or at not in (plan.start, tip):
+    if repository.branch() != ref or at not in (start, tip):
         return False
     try:
         # The index first: where somebody has staged a change of the same files, nothing has moved yet.
-        git.run("read-tree", "-i", "-m", plan.start, tip)
+        git.run("read-tree", "-i", "-m", start, tip)
     except GitFailed as error:
         if "index.lock" in error.lines:
             raise
         return False
     if at != tip:
         try:
-            git.run("update-ref", "-m", "leasehold: fast-forward", ref, tip, plan.start)
+            git.run("update-ref", "-m", "leasehold: fast-forward", ref, tip, start)
         except GitFailed:
-            git.run("read-tree", "-i", "-m", tip, plan.start)
+            git.run("read-tree", "-i", "-m", tip, start)
             return False
     git.run("update-index", "-q", "--refresh", ok=(0, 1))
     return True

@@ -18,7 +18,7 @@ class GitTree:
     Attributes:
         snapshots: looks at the tree in the place.
         repository: the user's checkout.
-        start: the commit that the tree began from.
+        start: the commit that the tree began from, if there was one.
         start_ref: the branch that the user's checkout was on then; none for a detached head.
         home: the branch (``refs/heads/…``) that the tree began on; none for a detached head.
         named: it is the user's own branch, on which the run's commits stay.
@@ -29,7 +29,7 @@ class GitTree:
     repository: Repository
     baseline: Baseline
     lease_id: str
-    start: str
+    start: str | None
     start_ref: str | None
     home: str | None
     named: bool
@@ -41,6 +41,11 @@ class GitTree:
         """The lease's own branch."""
         return f"leasehold/{self.lease_id}"
 
+    @property
+    def known(self) -> list[str]:
+        """Commits that both sides surely have."""
+        return [self.start] if self.start else []
+
     def keep(self, place: Place, context: Context) -> tuple[Kept, ...]:
         """Keep what was not brought back; nothing where nothing changed since the baseline."""
         now = self.snapshots.take()
@@ -49,7 +54,7 @@ class GitTree:
         if not self.shared:
             refs = self.snapshots.refs()
             tips = [commit for ref, commit in refs.items() if baseline.refs.get(ref) != commit]
-            return baseline.keep(place, self.snapshots, now, git, context, self.lease_id, tips=tips, had=[self.start])
+            return baseline.keep(place, self.snapshots, now, git, context, self.lease_id, tips=tips, had=self.known)
         tip = self.repository.commit(f"{BRANCHES}{self.branch}")
         tips = [tip] if tip and not self.named and not baseline.stays and self._has_own(tip, now.head) else []
         elsewhere = now.ref not in (None, f"{BRANCHES}{self.branch}")
