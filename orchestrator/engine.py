@@ -175,7 +175,8 @@ class Engine:
                 commits.add(lease, draft, event.value, Kind.BEGUN, attempt=attempt, details={"deadline": now}, at=now)
             if event is LeaseEvent.RESOLVE:
                 details["expires_at"] = now
-                details["digests"] = _digests(lease, draft, now)
+        if lease.facts.version == 0 and draft.terms is None:
+            details["digests"] = _digests(lease, draft, now)
         commits.add(
             lease,
             draft,

@@ -157,6 +157,7 @@ class Orchestrator:
             adapter_type=adapter_type,
             variables=dict(env or {}),
         )
+        _check_ids(request)
         return await self._acquire(request, listener)
 
     async def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
@@ -331,6 +332,14 @@ class Orchestrator:
     async def _ttl(self, company_id: str, environment: str | None) -> float:
         found = await self.environments.find(company_id, environment)
         return (found.ttl if found is not None else None) or self.settings.ttl_seconds
+
+
+def _check_ids(request: Request) -> None:
+    ids = f"{request.company_id}{request.run_id}{request.issue_id}{request.agent_id}{request.adapter_type}"
+    try:
+        ids.encode()
+    except UnicodeEncodeError:
+        raise WrongUsage("an id of the run is no text") from None
 
 
 def _absolute(path: str | Path) -> str:

@@ -4,12 +4,15 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 
 def encode(value: Any) -> str:
     """The JSON text of a value."""
-    return to_json(value).decode()
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:
+        return json.dumps(value, separators=(",", ":"))  # a name of a file that is no text has surrogates
 
 
 def decode(text: str | None) -> Any:

@@ -73,10 +73,10 @@ class SqliteBatches:
         if not jobs:
             try:
                 return self._transaction(lambda raw: self._together(raw, writes), writes)
-            except (_Refused, sqlite3.IntegrityError):
-                pass
             except StoreError as error:
                 return [error] * len(writes)
+            except Exception:  # noqa: BLE001, S110 - one write is refused or cannot be bound; apart it fails alone
+                pass
         try:
             return self._transaction(lambda raw: self._apart(raw, writes, jobs), writes)
         except StoreError as error:

@@ -4,12 +4,13 @@
 # pyright: reportPossiblyUnboundVariable=false
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from leasehold.drivers.scripted import Fault, Provider, Reply, ScriptedDriver
-from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator
+from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator, WrongUsage
 from leasehold.orchestrator.store.write import Write
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Status
@@ -368,3 +369,33 @@ async def test_an_illegal_event_raises_and_changes_nothing(orchestrator: Orchest
     await lease.release()
     await lease.fail("too late")
     assert await rows(lease) == before
+
+
+async def test_a_workspace_whose_name_is_no_text_is_leased(orchestrator: Orchestrator, tree: Path) -> None:
+    name = await environment(orchestrator)
+    odd = tree / os.fsdecode(b"\xff\xfe")
+    odd.mkdir()
+    async with orchestrator.lease(environment=name, workspace=odd) as lease:
+        assert lease.state is LeaseState.TARGETED
+    await content(orchestrator)
+
+
+async def test_an_id_that_is_no_text_is_wrong_usage(orchestrator: Orchestrator, tree: Path) -> None:
+    with pytest.raises(WrongUsage, match="no text"):
+        await orchestrator.acquire(workspace=tree, run_id=os.fsdecode(b"run\xff"))
+    assert await orchestrator.ledger.count("default") == 0
+
+
+async def test_a_caller_cancelled_at_any_moment_leaves_a_store_that_is_right(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator)
+    for turns in range(40):
+        task = asyncio.create_task(orchestrator.acquire(environment=name, workspace=tree))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert provider.standing() == []
+    await content(orchestrator)

@@ -81,6 +81,18 @@ async def test_a_stale_write_of_a_batch_fails_alone(store: Store) -> None:
     assert await journal(store) == {("a", 1), ("a", 2), ("b", 1), ("c", 1)}
 
 
+async def test_a_write_that_cannot_be_bound_fails_alone(store: Store) -> None:
+    answers = await asyncio.gather(
+        store.writer.write(new("a")),
+        store.writer.write(new("no text \udcff")),
+        store.writer.write(new("c")),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [int, UnicodeEncodeError, int]
+    assert await store.writer.write(next_("a", 1, answers[0])) == answers[0]  # type: ignore[arg-type]  # an epoch
+    assert await versions(store) == {"a": 2, "c": 1}
+
+
 async def test_two_writes_of_one_lease_are_never_in_one_batch(store: Store) -> None:
     epoch = await store.writer.write(new("a"))
     first, second = store.writer.write(next_("a", 1, epoch)), store.writer.write(next_("a", 1, epoch))
