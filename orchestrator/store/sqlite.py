@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import compress
-from operator import ne
 from typing import Any
 
 from leasehold.orchestrator.store import columns
+from leasehold.orchestrator.store.batch import Batch, Changed
 from leasehold.orchestrator.store.errors import (
     EnvironmentChanged,
     HoldConflict,
@@ -26,10 +26,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 Job = Callable[[Connection], Any]
-Row = tuple[Any, ...]
-Changed = tuple[bool, ...]
-
-_ALL: Changed = (True,) * len(columns.CHANGING)
 
 
 class _Refused(Exception):
@@ -72,7 +68,8 @@ class SqliteBatches:
         """One answer an item, writes first: an epoch or a job's value, or the exception that refused it."""
         if not jobs:
             try:
-                return self._transaction(lambda raw: self._together(raw, writes), writes)
+                batch = Batch(writes)
+                return self._transaction(lambda raw: self._together(raw, batch), writes)
             except StoreError as error:
                 return [error] * len(writes)
             except Exception:  # noqa: BLE001, S110 - one write is refused or cannot be bound; apart it fails alone
@@ -135,47 +132,25 @@ class SqliteBatches:
             self._connection.close()
             self._connection = None
 
-    def _together(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
-        epochs = self._epochs(raw, writes)
-        created: list[Row] = []
-        changed: dict[Changed, list[Row]] = {}
-        journal: list[Row] = []
-        holds: list[Row] = []
-        freed: list[Row] = []
-        activities: list[Row] = []
-        environments: set[tuple[str, int]] = set()
-        for write, epoch in zip(writes, epochs, strict=True):
-            if write.terms is not None:
-                created.append((*write.terms, *write.changing))
-            else:
-                which = _ALL if write.before is None else tuple(map(ne, write.changing, write.before))
-                row = (*compress(write.changing, which), write.lease_id, write.version, write.epoch)
-                changed.setdefault(which, []).append(row)
-            journal += write.journal(epoch)
-            if write.environment is not None:
-                environments.add(write.environment)
-            if write.holds:
-                holds += [(subject, write.lease_id) for subject in write.holds]
-            if write.frees:
-                freed.append((write.lease_id,))
-            if write.activity is not None:
-                activities.append(write.activity)
-        for key in environments:
+    def _together(self, raw: sqlite3.Connection, batch: Batch) -> list[int]:
+        if batch.draws:
+            batch.draw(raw.execute(self._draw, (batch.draws,)).fetchone()[0])
+        for key in batch.environments:
             if not raw.execute(self._active, (*key, "active")).fetchone()[0]:
                 raise _Refused
-        if created:
-            raw.executemany(self._insert, created)
-        for which, rows in changed.items():
+        if batch.created:
+            raw.executemany(self._insert, batch.created)
+        for which, rows in batch.changed.items():
             if raw.executemany(self._update(which), rows).rowcount != len(rows):
                 raise _Refused
-        if holds and raw.executemany(self._hold, holds).rowcount != len(holds):
+        if batch.holds and raw.executemany(self._hold, batch.holds).rowcount != len(batch.holds):
             raise _Refused
-        raw.executemany(self._journal, journal)
-        if freed:
-            raw.executemany(self._free, freed)
-        if activities:
-            raw.executemany(self._activity, activities)
-        return epochs
+        raw.executemany(self._journal, batch.journal)
+        if batch.freed:
+            raw.executemany(self._free, batch.freed)
+        if batch.activities:
+            raw.executemany(self._activity, batch.activities)
+        return batch.epochs
 
     def _update(self, which: Changed) -> str:
         """The statement that sets these of ``columns.CHANGING``, where id, version and epoch are as given."""
@@ -185,17 +160,6 @@ class SqliteBatches:
             statement = f"UPDATE {self._lease} SET {sets} WHERE id = ? AND version = ? AND epoch = ?"
             self._updates[which] = statement
         return statement
-
-    def _epochs(self, raw: sqlite3.Connection, writes: Sequence[Write]) -> list[int]:
-        drawing = sum(write.draws for write in writes)
-        last = raw.execute(self._draw, (drawing,)).fetchone()[0] if drawing else 0
-        epochs: list[int] = []
-        for write in writes:
-            if write.draws:
-                drawing -= 1
-                write.changing[columns.EPOCH] = last - drawing
-            epochs.append(write.changing[columns.EPOCH])
-        return epochs
 
     def _apart(self, raw: sqlite3.Connection, writes: Sequence[Write], jobs: Sequence[Job]) -> list[Any]:
         answers: list[Any] = []
@@ -233,7 +197,7 @@ class SqliteBatches:
             if row is not None:
                 raise HoldConflict(subject, row[0])
         try:
-            [epoch] = self._together(raw, [write])
+            [epoch] = self._together(raw, Batch([write]))
         except _Refused:
             raise StaleWrite(write.lease_id) from None
         return epoch

@@ -62,7 +62,7 @@ async def _figures(*, quick: bool) -> tuple[list[Figure], int]:
         Figure("a trigger with four async callbacks: CPU, of stock AsyncMachine", 0.25, False, triggers),
         Figure("what the machine holds for each lease", 0, False, [await machine_growth(2000)], " B"),
     ]
-    leases = 1000 if quick else 100_000
+    leases = 1000 if quick else 20_000
     with TemporaryDirectory(prefix="leasehold-bench-") as folder:
         bytes_each = await lease_bytes(Path(folder), leases)
     figures.append(Figure(f"a held lease in memory, {leases:,} of them", 1000, False, [bytes_each], " B", _WHY_BYTES))
