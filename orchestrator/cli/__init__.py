@@ -6,9 +6,11 @@ def main() -> int:
     try:
         import sys
 
-        from leasehold.orchestrator.cli.program import program
+        from leasehold.orchestrator.cli.program import leave_quietly, program
 
-        return program(sys.argv[1:])
+        code = program(sys.argv[1:])
+        leave_quietly()
+        return code
     except KeyboardInterrupt:
         return 130
 

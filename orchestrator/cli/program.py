@@ -42,8 +42,20 @@ def program(arguments: list[str]) -> int:
         from leasehold.orchestrator.cli.failure import report
 
         code = report(error, choices)
-    _leave_quietly()
     return int(code or 0)
+
+
+def leave_quietly() -> None:
+    """The work is done: no signal and no closed pipe may print a trace while Python shuts down."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            # the reader has gone, or the stream never was: what is buffered has nowhere to go
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
 
 def remember(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> None:
@@ -92,16 +104,3 @@ def _write_what_cannot_be_encoded() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-
-
-def _leave_quietly() -> None:
-    """The work is done: no signal and no closed pipe may print a trace while Python shuts down."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            # the reader has gone, or the stream never was: what is buffered has nowhere to go
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)

@@ -90,6 +90,16 @@ def test_a_place_that_fails_under_the_command_is_a_failure_of_the_lifecycle(cli:
     assert [lease["error_code"] for lease in cli.leases()] == ["run_failed", "run_failed"]
 
 
+def test_a_sync_back_that_failed_is_a_failure_of_the_lifecycle_and_the_place_is_kept(cli: CommandLine) -> None:
+    clash = [{"verb": "sync_back", "error": "SyncConflict", "message": "both sides changed a.txt"}]
+    scripted(cli, "clash", syncs_back=True, transport="ssh", script=clash)
+    ran = cli("run", "clash", "--mode", "copy", "--", "true", code=125)
+    lease = cli.lease()
+    assert ran.error.startswith("error: workspace_sync_failed: Failed to sync back")
+    assert ran.stderr.splitlines()[-1].endswith(f"open it: leasehold shell {lease['id']}")
+    assert (lease["state"], lease["error_code"], lease["cleanup"]) == ("failed", "workspace_sync_failed", "retained")
+
+
 def test_exec_ends_as_run_does_and_the_lease_stays(cli: CommandLine) -> None:
     lease = cli("acquire", "--quiet", code=0).stdout.strip()
     assert cli("exec", lease, "--", "sh", "-c", "exit 4", code=4).stderr == ""

@@ -1,9 +1,14 @@
 """A lease that is held: acquired, used from other processes, ended from other processes."""
 
+import os
+import pty
 import re
+import subprocess
+from fcntl import ioctl
 from pathlib import Path
+from termios import TIOCSCTTY
 
-from commandline import CommandLine
+from commandline import LEASEHOLD, CommandLine
 
 ID = re.compile(r"[a-z0-9]{16,}\n")
 
@@ -45,6 +50,9 @@ def test_a_living_owner_is_asked_and_ends_its_own_lease(cli: CommandLine) -> Non
     running.stdout.readline()
     lease = cli.lease()["id"]
     assert "is held by process" in cli("exec", lease, "--", "true", code=125, variables=claim).error
+    before = cli.lease()["expires_at"]
+    assert "lives until" in cli("extend", lease, "90h", code=0, variables=claim).stdout
+    assert cli.lease()["expires_at"] > before
     asked = cli("fail", lease, "--reason", "not wanted any more", code=0, variables=claim)
     assert f"asked its owner, process {running.pid}" in asked.stderr
     ran = cli.finish(running)
@@ -91,6 +99,36 @@ def test_keep_on_failure_keeps_the_place_and_says_what_opens_it(cli: CommandLine
     assert not Path(where[1]).exists()
     assert (cli.lease()["state"], cli.lease()["cleanup"]) == ("failed", "succeeded")
     cli("verify", code=0)
+
+
+def test_a_shell_on_a_terminal_has_its_own_job_control(cli: CommandLine) -> None:
+    lease = cli("acquire", "--quiet", "--mode", "copy", code=0).stdout.strip()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [LEASEHOLD, "shell", lease],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=cli.work,
+        env=cli.environment({"SHELL": "/bin/bash"}),
+        preexec_fn=lambda: login(theirs),
+    )
+    os.close(theirs)
+    os.write(ours, b"echo up-$((1 + 1)); sleep 300\n")
+    drawn = b""
+    while b"up-2\r\n" not in drawn:
+        drawn += os.read(ours, 65536)
+    os.write(ours, b"\x03")
+    os.write(ours, b"exit 7\n")
+    assert process.wait(60) == 7
+    os.close(ours)
+    assert (cli.lease()["state"], cli.lease()["owner"]) == ("targeted", None)
+
+
+def login(terminal: int) -> None:
+    """Make the terminal the one that this new session is controlled from."""
+    os.setsid()
+    ioctl(terminal, TIOCSCTTY, 0)
 
 
 def test_a_good_run_keeps_nothing(cli: CommandLine) -> None:

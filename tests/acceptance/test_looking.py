@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from fcntl import ioctl
 from pathlib import Path
@@ -169,3 +170,13 @@ def test_help_teaches_and_every_command_has_one(cli: CommandLine) -> None:
     assert len(names) == 17
     for name in ("run", "acquire", "ls", "env"):
         assert cli(name, "--help", code=0).stdout.startswith(f"Usage: leasehold {name} ")
+
+
+def test_help_imports_no_more_than_it_needs() -> None:
+    heavy = ("sqlalchemy", "pydantic", "rich", "asyncio", "leasehold.states", "leasehold.orchestrator.orchestrator")
+    program = (
+        "import sys; from leasehold.orchestrator.cli.program import program; "
+        f"program(['--help']); print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,10 +1,12 @@
 """What is asked wrongly: one line that names it, exit code 2 (1 for an object that does not exist), no trace."""
 
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 from commandline import LEASEHOLD, CommandLine
+from leasehold.orchestrator.cli.program import program
 
 RUN = ("--", "true")
 WRONG: Sequence[tuple[Sequence[str], str]] = (
@@ -50,30 +52,56 @@ MISSING: Sequence[tuple[Sequence[str], str]] = (
     (("env", "show", "nowhere"), 'Environment "nowhere" not found; leasehold env list shows what there is'),
     (("drivers", "check", "nowhere"), "there is no environment nowhere, and driver nowhere is not installed"),
 )
-SETTINGS: Sequence[tuple[Mapping[str, str], str]] = (
-    ({"LEASEHOLD_CLAIM_SECONDS": "many"}, "setting claim_seconds: Input should be a valid number"),
-    ({"LEASEHOLD_TTL_SECONDS": "-1"}, "setting ttl_seconds: Input should be greater than 0"),
+SETTINGS = (
+    ("LEASEHOLD_CLAIM_SECONDS", "many", "setting claim_seconds: Input should be a valid number"),
+    ("LEASEHOLD_TTL_SECONDS", "-1", "setting ttl_seconds: Input should be greater than 0"),
 )
 
 
+@pytest.fixture
+def here(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The same surroundings for this process: a table of many rows would start Python many times."""
+    for name in [name for name in os.environ if name.startswith("LEASEHOLD_")]:
+        monkeypatch.delenv(name)
+    for name, value in cli.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(cli.work)
+    return cli
+
+
 @pytest.mark.parametrize(("arguments", "error"), WRONG, ids=[" ".join(row[0])[:40] for row in WRONG])
-def test_wrong_usage(cli: CommandLine, arguments: Sequence[str], error: str) -> None:
-    ran = cli(*arguments, code=2)
-    assert ran.error.startswith(f"error: {error}")
-    assert (ran.stdout, ran.stderr.count("\n")) == ("", 1)
-    assert "hunter2" not in ran.stderr
-    assert "secret@" not in ran.stderr
-    assert cli.leases() == []
+def test_wrong_usage(
+    here: CommandLine, capfd: pytest.CaptureFixture[str], arguments: Sequence[str], error: str
+) -> None:
+    assert program(list(arguments)) == 2
+    out, err = capfd.readouterr()
+    assert err.startswith(f"error: {error}")
+    assert (out, err.count("\n")) == ("", 1)
+    assert "hunter2" not in err
+    assert "secret@" not in err
+    assert here.leases() == []
+
+
+def test_wrong_usage_from_outside(cli: CommandLine) -> None:
+    assert cli("run", "ls", "-l", code=2).error.startswith("error: No such option: -l; the command goes after --")
+    assert cli("show", "lx", code=1).error.startswith("error: there is no lease lx")
 
 
 @pytest.mark.parametrize(("arguments", "error"), MISSING, ids=[" ".join(row[0]) for row in MISSING])
-def test_an_object_that_does_not_exist(cli: CommandLine, arguments: Sequence[str], error: str) -> None:
-    assert cli(*arguments, code=1).error.startswith(f"error: {error}")
+@pytest.mark.usefixtures("here")
+def test_an_object_that_does_not_exist(capfd: pytest.CaptureFixture[str], arguments: Sequence[str], error: str) -> None:
+    assert program(list(arguments)) == 1
+    assert capfd.readouterr().err.startswith(f"error: {error}")
 
 
-@pytest.mark.parametrize(("variables", "error"), SETTINGS, ids=["no number", "below zero"])
-def test_a_setting_that_cannot_be_meant(cli: CommandLine, variables: Mapping[str, str], error: str) -> None:
-    assert cli("ls", code=2, variables=variables).error.startswith(f"error: {error}")
+@pytest.mark.parametrize(("name", "value", "error"), SETTINGS)
+@pytest.mark.usefixtures("here")
+def test_a_setting_that_cannot_be_meant(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str, error: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert program(["ls"]) == 2
+    assert capfd.readouterr().err.startswith(f"error: {error}")
 
 
 def test_a_settings_file_that_is_no_toml(cli: CommandLine) -> None:
@@ -83,11 +111,13 @@ def test_a_settings_file_that_is_no_toml(cli: CommandLine) -> None:
     assert cli("ls", code=2).error.startswith("error: the settings cannot be read: ")
 
 
-def test_debug_shows_the_trace_and_the_line(cli: CommandLine) -> None:
-    for arguments in (("--debug", "show", "lx"), ("show", "lx", "--debug")):
-        ran = cli(*arguments, code=1)
-        assert "Traceback" in ran.stderr
-        assert ran.error.startswith("error: there is no lease lx")
+@pytest.mark.usefixtures("here")
+def test_debug_shows_the_trace_and_the_line(capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--debug", "show", "lx"], ["show", "lx", "--debug"]):
+        assert program(arguments) == 1
+        told = capfd.readouterr().err
+        assert "Traceback" in told
+        assert told.splitlines()[-1].startswith("error: there is no lease lx")
 
 
 def test_a_reader_that_has_gone_is_no_error(cli: CommandLine) -> None:
