@@ -1,7 +1,8 @@
-# ruff: noqa: PTH115, PTH118, PTH123
+# ruff: noqa: PTH208, PTH115, PTH118, PTH123
 # Paths are bytes here, because names of files need not be text.
 """What a tree holds: each path with its kind, mode, size and digest."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -52,7 +53,7 @@ Manifest = dict[bytes, Entry]
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A manifest, and the paths left out because they are neither file nor folder nor link."""
+    """A manifest, and the paths left out: no file, folder or link, or deeper than the system takes a path."""
 
     manifest: Manifest
     special: tuple[bytes, ...]
@@ -76,20 +77,37 @@ def scan(
     stack = [b""]
     while stack:
         folder = stack.pop()
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for item in entries:
-                check()
-                path = os.path.join(folder, item.name)
-                if (path == b".git" and not with_git) or (excludes and path in excludes):
-                    continue
-                entry = look(item.path, check, known.get(path) if known else None)
-                if entry is None:
-                    special.append(path)
-                    continue
-                manifest[path] = entry
-                if entry.kind == FOLDER:
-                    stack.append(path)
+        for name in _names(os.path.join(root, folder)):
+            check()
+            path = os.path.join(folder, name)
+            if (path == b".git" and not with_git) or (excludes and path in excludes):
+                continue
+            try:
+                entry = look(os.path.join(root, path), check, known.get(path) if known else None)
+            except FileNotFoundError:
+                continue  # gone since it was listed
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                entry = None
+            if entry is None:
+                special.append(path)
+                continue
+            manifest[path] = entry
+            if entry.kind == FOLDER:
+                stack.append(path)
     return Scan(manifest, tuple(sorted(special)))
+
+
+def _names(folder: bytes) -> list[bytes]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return []  # nested deeper than the system takes a path: nobody can read it by name
+        raise
 
 
 def look(path: bytes, check: Callable[[], None], known: Entry | None = None) -> Entry | None:

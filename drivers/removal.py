@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH106, PTH108
+# ruff: noqa: PTH101, PTH104, PTH106, PTH108
 # Paths are bytes here, because names of files need not be text.
 """The removal of a tree of ours, with whatever a run left in it."""
 
@@ -6,6 +6,8 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+
+_LONG = 1024
 
 
 def remove_tree(path: Path, check: Callable[[], None]) -> None:
@@ -40,16 +42,23 @@ def open_up_tree(path: Path, check: Callable[[], None]) -> None:
 
 
 def _empty(top: bytes, check: Callable[[], None]) -> None:
-    # An explicit stack: a run may leave folders nested deeper than Python may recurse.
+    # An explicit stack, and long paths moved up: a run may leave folders nested deeper than Python may
+    # recurse, and deeper than the system takes a path.
     stack = [(top, False)]
+    moved = 0
     while stack:
         folder, seen = stack.pop()
         if seen:
             os.rmdir(folder)
             continue
         check()
-        stack.append((folder, True))
         _open_up(folder)
+        if len(folder) > len(top) + _LONG:
+            while os.path.lexists(higher := top + b"/.deep-%d" % moved):
+                moved += 1
+            os.rename(folder, higher)
+            folder = higher
+        stack.append((folder, True))
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):

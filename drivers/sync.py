@@ -75,6 +75,8 @@ def bring(
             version = versions[item.path]
             if version == BLOCKED or stamps[item.path] != _stamp(dest, item.path):
                 version = identify([item.path])[item.path]
+            if version == BLOCKED and item.there is None:
+                version = None  # nothing is there to be deleted
             verdict = judge(item.sent, item.there, version)
             if verdict is Verdict.CONFLICT or (verdict is Verdict.APPLY and not act(item, source, dest)):
                 applied.conflicts.append(item.path)
