@@ -59,7 +59,7 @@ def tell_never_ran(result: Result, argv: Sequence[str]) -> None:
 
 async def tell_what_is_left(orchestrator: Orchestrator, lease_id: str, choices: Choices) -> Row:
     """Say where a place or changes were kept and what opens them, or that the cleanup failed."""
-    row = await orchestrator.ledger.find(None, lease_id)
+    row = await orchestrator.ledger.find(orchestrator.settings.company, lease_id)
     journal = journal_records(await orchestrator.journal(row.terms.id))
     for entry in journal:
         if entry["event"] == "clean" and entry["kind"] == "done":

@@ -65,6 +65,8 @@ def line(error: BaseException) -> str:
             text = str(error) or error.__class__.__name__
         case typer.TyperException():
             text, hint = error.format_message(), f"{_path(error)} --help shows how it is used"
+        case OSError():
+            text, hint = str(error), "see whether the disk, the file or the descriptor can be used"
         case _:
             text = f"{error.__class__.__name__}: {error}"
             hint = "this is a defect of Leasehold: report it with what --debug shows"

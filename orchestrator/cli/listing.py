@@ -16,6 +16,9 @@ from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.record import journal_records, lease_record
 from leasehold.states import LeaseState, Status, Stuck
 
+_SHOWN = 200
+_ALL = 1_000_000
+
 
 def ls(
     context: typer.Context,
@@ -39,11 +42,12 @@ def ls(
             environment=env,
             run_id=run,
             stuck=stuck,
+            limit=_ALL if as_json else _SHOWN + 1,
         )
         if as_json:
             emit([lease_record(row) for row in rows])
         elif stuck:
-            _show_stuck(rows, choices)
+            _show_stuck(rows[:_SHOWN], choices)
         elif rows:
             table(
                 ("LEASE", "ENV", "RUN", "STATE", "STATUS", "AGE", "WHY"),
@@ -57,12 +61,14 @@ def ls(
                         _age(row),
                         _why(row),
                     )
-                    for row in rows
+                    for row in rows[:_SHOWN]
                 ],
                 folds=("ENV", "RUN", "WHY"),
             )
         else:
             out("no lease fits")
+        if len(rows) > _SHOWN and not as_json:
+            out(f"these are the newest {_SHOWN}; --json lists them all")
         return 0
 
     return perform(context, work)

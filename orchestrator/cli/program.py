@@ -34,7 +34,7 @@ Without --store and LEASEHOLD_STORE, the store is a SQLite file in your state fo
 def program(arguments: list[str]) -> int:
     """Run the command that the arguments name, and give the exit code. Prints every error; raises none."""
     choices = Choices()
-    _write_what_cannot_be_encoded()
+    _have_all_streams()
     try:
         code = _group().main(args=arguments, prog_name="leasehold", standalone_mode=False, obj=choices)
         sys.stdout.flush()
@@ -98,9 +98,19 @@ def _group() -> LazyGroup:
     return group
 
 
-def _write_what_cannot_be_encoded() -> None:
-    """A name that the terminal's encoding lacks is shown with escapes, and fails nothing."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+def _have_all_streams() -> None:
+    """A stream that the caller closed goes nowhere, instead of into the next file that is opened.
+
+    A name that the terminal's encoding lacks is shown with escapes, and fails nothing.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free: this one
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115 - for the process's life
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,11 +1,12 @@
 """The exit codes of ``run`` and ``exec``, as the table of the public surface has them."""
 
 import json
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from commandline import CommandLine
+from commandline import LEASEHOLD, CommandLine
 
 SHELL = ("--", "sh", "-c")
 
@@ -108,3 +109,20 @@ def test_exec_ends_as_run_does_and_the_lease_stays(cli: CommandLine) -> None:
     cli("exec", lease, "--", "no-such-command", code=127)
     row = cli.lease()
     assert (row["state"], row["owner"]) == ("targeted", None)
+
+
+def test_streams_that_the_caller_closed_or_that_are_full(cli: CommandLine) -> None:
+    def shell(line: str) -> subprocess.CompletedProcess[str]:
+        text = f'leasehold() {{ "{LEASEHOLD}" "$@"; }}; {line}'
+        return subprocess.run(
+            ["bash", "-c", text], cwd=cli.work, env=cli.environment(), capture_output=True, text=True, check=False
+        )
+
+    no_errors = shell("leasehold run -- sh -c 'echo out; echo err >&2; exit 4' 2>&-")
+    assert (no_errors.returncode, no_errors.stdout, no_errors.stderr) == (4, "out\n", "")
+    nothing = shell("leasehold run -- cat <&- >&- 2>&-")
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "")
+    full = shell("leasehold ls > /dev/full")
+    assert full.returncode == 1
+    assert full.stderr.startswith("error: [Errno 28] No space left on device; ")
+    cli("verify", code=0)
