@@ -52,7 +52,8 @@ def keep_archive(
         os.fsync(file.fileno())
     beside.replace(archive)
     flush_folder(folder)
-    how = f"tar -xzf {shlex.quote(str(archive))} --strip-components=1 -C . {_CHANGED}"
+    where, folder_name = shlex.quote(str(archive)), shlex.quote(archive.name.removesuffix(".tar.gz"))
+    how = f"mkdir {folder_name} && tar -xzf {where} -C {folder_name} --strip-components=1 {_CHANGED}"
     return Kept(str(archive), how, time.time() + KEPT_FOR)
 
 

@@ -109,7 +109,7 @@ class FileTree:
                 f"{f' and {len(paths) - 10} more' if len(paths) > 10 else ''}"
                 f"; the run's versions are kept in {kept[0].where}",
                 paths=paths,
-                hint=f"to take them: {kept[0].how}",
+                hint=f"to see them: {kept[0].how}",
             )
         FileBaseline(now, explicit=True).write(place)
         (place.folder / _PLAN).unlink()

@@ -122,7 +122,7 @@ def _refuse(place: Place, plan: GitPlan, applied: Applied, tree: GitTree, contex
     raise SyncConflict(
         f"changed on both sides, and left as they are here: {_some(paths)}{where}",
         paths=paths,
-        hint=f"to compare or take them: {kept[0].how}" if kept else "",
+        hint=f"to see them: {kept[0].how}" if kept else "",
     )
 
 

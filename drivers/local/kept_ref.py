@@ -65,8 +65,8 @@ def remove_old_refs(git: Git) -> None:
 def _named(git: Git, kept: str, lease_id: str) -> Kept:
     ref = _free(git, lease_id)
     git.run("update-ref", "-m", "leasehold: kept", ref, kept, "")
-    here = f"git -C {shlex.quote(str(git.folder))}"
-    return Kept(ref, f"{here} diff --binary {ref}^ {ref} | {here} apply", time.time() + KEPT_FOR)
+    how = f"git -C {shlex.quote(str(git.folder))} diff --binary {ref}^ {ref}"  # what git apply takes
+    return Kept(ref, how, time.time() + KEPT_FOR)
 
 
 def _free(git: Git, lease_id: str) -> str:

@@ -255,7 +255,7 @@ async def test_changes_that_were_not_brought_back_are_kept_and_the_command_resto
     assert [kept.where for kept in released.kept] == ["refs/leasehold/lease1"]
     assert abs(released.kept[0].until - KEPT_FOR - time.time()) < 3600
     assert bench.places() == set()
-    sh(bench.folder, released.kept[0].how)
+    sh(repo, f"{released.kept[0].how} | git apply")
     expected["untracked"] = files(repo)["untracked"]
     assert files(repo) == expected
     assert sh(repo, "git fsck --strict --no-dangling; git worktree list | wc -l") == "1"
@@ -273,7 +273,7 @@ async def test_commits_that_were_not_brought_back_are_kept(bench: Bench, repo: P
     if mode is Mode.COPY:
         assert "side" in sh(repo, "git log --format=%s refs/leasehold/lease1").splitlines()
     assert sh(repo, "git branch --list 'leasehold/*'; git status --porcelain") == ""
-    sh(repo, released.kept[0].how)
+    sh(repo, f"{released.kept[0].how} | git apply")
     assert sh(repo, "cat a made") == "one\nnew"
 
 
