@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 from leasehold.orchestrator.cli.choices import Choices
-from leasehold.orchestrator.cli.failure import Signalled, say
+from leasehold.orchestrator.cli.failure import Signalled, line, say
 from leasehold.orchestrator.errors import LeaseholdError, WrongUsage
 from leasehold.orchestrator.offer import first_problem
 from leasehold.orchestrator.orchestrator import Orchestrator
@@ -58,6 +58,8 @@ async def _opened(choices: Choices, settings: Settings, work: Work, seconds: flo
         async with asyncio.timeout(seconds), Orchestrator.open(settings=settings) as orchestrator:
             return await work(orchestrator)
     except TimeoutError as error:
+        if seconds is None:
+            raise
         raise LeaseholdError(f"no answer within {seconds:g} s", hint="see whether leasehold doctor answers") from error
 
 
@@ -83,4 +85,9 @@ async def _until_signalled(work: Coroutine[Any, Any, int], choices: Choices) -> 
     except asyncio.CancelledError:
         if received:
             raise Signalled(received[0]) from None
+        raise
+    except Exception as error:
+        if received:
+            say(line(error))
+            raise Signalled(received[0]) from error
         raise

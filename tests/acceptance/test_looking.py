@@ -47,6 +47,8 @@ def test_the_records_of_a_run(cli: CommandLine) -> None:
     assert record["workspace_realization"]["mode"] == "in_place"
     assert record["execution_target"]["kind"] == "local"
     assert record["metadata"] == {}
+    stranger = {"LEASEHOLD_COMPANY": "another"}
+    assert "there is no lease" in cli("show", record["id"], code=1, variables=stranger).error
 
 
 def test_a_step_under_way_is_shown_as_pending(
