@@ -61,7 +61,8 @@ def main() -> int:
 
     Store.open = classmethod(opened)  # type: ignore[method-assign,assignment]  # a stopwatch around it
     _timed(Owner, "ensure", "the owner is registered")
-    _timed(Engine, "fire", lambda *arguments: f"step {arguments[2]}")
+    for firing in ("attempt", "fire"):
+        _timed(Engine, firing, lambda *arguments: f"step {arguments[2]}")
     _timed(Lease, "exec", "the command, and its supervisor")
     _timed(Owner, "close", "the owner is unregistered")
     _timed(Store, "close", "the store is closed")
