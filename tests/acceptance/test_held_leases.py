@@ -110,19 +110,27 @@ def test_a_shell_on_a_terminal_has_its_own_job_control(cli: CommandLine) -> None
         stdout=theirs,
         stderr=theirs,
         cwd=cli.work,
-        env=cli.environment({"SHELL": "/bin/bash"}),
+        env=cli.environment({"SHELL": "/bin/bash", "TERM": "dumb"}),
         preexec_fn=lambda: login(theirs),
     )
     os.close(theirs)
+    prompted = re.compile(rb"[#$] \Z")
+    read_until(ours, prompted)
     os.write(ours, b"echo up-$((1 + 1)); sleep 300\n")
-    drawn = b""
-    while b"up-2\r\n" not in drawn:
-        drawn += os.read(ours, 65536)
+    read_until(ours, re.compile(rb"up-2\r\n"))
     os.write(ours, b"\x03")
+    read_until(ours, prompted)
     os.write(ours, b"exit 7\n")
     assert process.wait(60) == 7
     os.close(ours)
     assert (cli.lease()["state"], cli.lease()["owner"]) == ("targeted", None)
+
+
+def read_until(terminal: int, wanted: re.Pattern[bytes]) -> None:
+    """Read what is drawn until it shows what is wanted."""
+    drawn = b""
+    while wanted.search(drawn) is None:
+        drawn += os.read(terminal, 65536)
 
 
 def login(terminal: int) -> None:

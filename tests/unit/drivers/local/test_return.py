@@ -288,6 +288,14 @@ async def test_without_a_baseline_what_differs_from_what_was_realized_is_kept(
 
 
 @BOTH
+async def test_what_a_run_closed_for_reading_is_kept_all_the_same(bench: Bench, repo: Path, mode: Mode) -> None:
+    life = await bench.ready(repo, mode)
+    life.sh("echo new > sub/c; mkdir sub/d; echo x > sub/d/x; echo y > a; chmod 000 a sub/d/x sub/d sub")
+    await life.release()
+    assert sh(repo, "git show refs/leasehold/lease1:a refs/leasehold/lease1:sub/d/x") == "y\nx"
+
+
+@BOTH
 async def test_a_kept_place_keeps_its_changes_when_it_ends(bench: Bench, repo: Path, mode: Mode) -> None:
     life = await bench.ready(repo, mode)
     life.sh("echo work > a")
