@@ -38,7 +38,8 @@ def open_up_tree(path: Path, check: Callable[[], None]) -> None:
                     stack.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
-                    os.chmod(entry.path, mode | 0o600)
+                    if not mode & 0o400:
+                        os.chmod(entry.path, mode | 0o400)
 
 
 def _empty(top: bytes, check: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leasehold.drivers.git import Git
+from leasehold.drivers.git import Git, Ran
 
 _GITLINK = "160000"
 
@@ -31,12 +31,14 @@ class Snapshot:
         head: the commit checked out, none before the first.
         ref: the branch checked out (``refs/heads/…``), none for a detached head.
         nested: folders that are repositories of their own; the tree object knows nothing of their content.
+        unread: something could not be read, and stands in the tree object as git last knew it.
     """
 
     tree: str
     head: str | None
     ref: str | None
     nested: tuple[bytes, ...]
+    unread: bool = False
 
 
 class Snapshots:
@@ -72,11 +74,13 @@ class Snapshots:
         git, index = self._own_index()
         found, modules = self._found(git), self._modules(git)
         # Left out by name: git hides what is in a repository, and refuses one without commits.
-        if not _add(git, found, (0, 1, 128)):
-            _add(git, [*found, *modules], (0, 1))
+        done = _add(git, found, (0, 1, 128))
+        if done.code == 128:
+            done = _add(git, [*found, *modules], (0, 1))
         tree = git.text("write-tree", "--missing-ok")
         index.unlink(missing_ok=True)
-        return Snapshot(tree, self.head(), self._ref(), tuple(sorted({*found, *modules})))
+        nested = tuple(sorted({*found, *modules}))
+        return Snapshot(tree, self.head(), self._ref(), nested, unread=b"Permission denied" in done.err)
 
     def tracked(self) -> str:
         """The tree object of the files that git tracks, as they stand in the working tree."""
@@ -171,11 +175,11 @@ class Snapshots:
         return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
 
 
-def _add(git: Git, without: Sequence[bytes], ok: Sequence[int]) -> bool:
-    """Add all but some folders to the index; whether git could."""
+def _add(git: Git, without: Sequence[bytes], ok: Sequence[int]) -> Ran:
+    """Add all but some folders to the index."""
     paths = b"\0".join([b".", *(b":(top,exclude,literal)" + path for path in without)])
     words = ("--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
-    return git.run("add", *words, stdin=paths, ok=ok).code != 128
+    return git.run("add", *words, stdin=paths, ok=ok)
 
 
 def index_info(changes: Iterable[Change]) -> bytes:

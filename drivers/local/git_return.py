@@ -24,7 +24,7 @@ def bring_back(place: Place, tree: GitTree, context: Context) -> SyncReport:
     that both sides changed and where the run's versions are.
     """
     baseline = tree.baseline
-    now = tree.snapshots.take()
+    now = tree.look()
     if tree.named:
         return _on_named(tree, now)
     plan = GitPlan.read(place)

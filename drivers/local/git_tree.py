@@ -8,7 +8,8 @@ from leasehold.drivers.local.git_baseline import Baseline
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.local.repository import BRANCHES, Repository
 from leasehold.drivers.place import Kept
-from leasehold.drivers.snapshot import Snapshots
+from leasehold.drivers.removal import open_up_tree
+from leasehold.drivers.snapshot import Snapshot, Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,17 @@ class GitTree:
         """Commits that both sides surely have."""
         return [self.start] if self.start else []
 
+    def look(self) -> Snapshot:
+        """The tree as it stands. What the run has closed for reading is opened: the tree is ours."""
+        now = self.snapshots.take()
+        if now.unread:
+            open_up_tree(self.snapshots.top, self.snapshots.git.check)
+            now = self.snapshots.take()
+        return now
+
     def keep(self, place: Place, context: Context) -> tuple[Kept, ...]:
         """Keep what was not brought back; nothing where nothing changed since the baseline."""
-        now = self.snapshots.take()
+        now = self.look()
         baseline = self.baseline
         git = self.repository.git
         if not self.shared:
