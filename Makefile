@@ -22,10 +22,10 @@ run: $(READY) ## drive a real lease through its life, and show its picture and j
 	@PATH="$(CURDIR)/$(BIN):$$PATH" docs/demonstration
 
 test: $(READY) ## the tests
-	@$(PYTEST) -n 2 -m 'not long'
+	@$(PYTEST) -n 4 -m 'not long and not wheel'
 
 faults: $(READY) ## the long profile: callers killed at every further point
-	@$(PYTEST) -n 2 -m long
+	@$(PYTEST) -n 3 -m long
 
 check: $(READY) ## format, lint, types, import contracts, drift of generated pages, the built wheel
 	@$(BIN)/ruff format --check .

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from leasehold.orchestrator.cli.choices import Choices
@@ -45,8 +45,10 @@ def program(arguments: list[str]) -> int:
     return int(code or 0)
 
 
-def leave_quietly() -> None:
-    """The work is done: no signal and no closed pipe may print a trace while Python shuts down."""
+def leave(code: int) -> NoReturn:
+    """End the process. The work is done and every thread joined: Python's own way out, which takes apart
+    every module first, would cost a short command a quarter of its time, and lets a signal print a trace.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
@@ -56,6 +58,7 @@ def leave_quietly() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)
+    os._exit(code)
 
 
 def remember(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> None:

@@ -1,6 +1,7 @@
 """One command's session with the store: opened, used, closed, whatever signal comes."""
 
 import asyncio
+import gc
 import os
 import signal
 import tomllib
@@ -29,6 +30,8 @@ def perform(context: typer.Context, work: Work, *, seconds: float | None = QUEST
     SIGTERM and SIGHUP cancel the work; ``Signalled`` is raised once it has settled.
     """
     choices = choices_of(context)
+    gc.freeze()
+    gc.enable()
     return asyncio.run(_until_signalled(_opened(choices, settings_of(choices), work, seconds), choices))
 
 

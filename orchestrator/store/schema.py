@@ -29,16 +29,16 @@ class Schema:
         return f"{self.prefix}version"
 
 
-def schema(prefix: str = DEFAULT_PREFIX) -> Schema:
-    """The tables under ``prefix``, in a metadata of their own."""
+def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
+    """The tables under ``prefix``, in a metadata of their own, for one of SQLAlchemy's dialects."""
     metadata = MetaData()
 
     def table(name: str, *columns: SchemaItem, with_rowid: bool = True) -> Table:
         return Table(f"{prefix}{name}", metadata, *columns, sqlite_with_rowid=with_rowid)
 
     def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:
-        condition = text(where) if where else None
-        return Index(f"{prefix}{name}", *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+        condition = {f"{dialect}_where": text(where)} if where else {}
+        return Index(f"{prefix}{name}", *columns, unique=unique, **condition)
 
     return Schema(
         prefix=prefix,

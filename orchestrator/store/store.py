@@ -42,9 +42,9 @@ class Store:
 
         A host's own ``engine`` is used in place of the URL, and is not disposed of. Raises ``StoreError``.
         """
-        tables = schema(prefix)
         own = engine is None
         engine = engine or make_engine(url, patience)
+        tables = schema(prefix, engine.dialect.name)
         clock, ledger, boot = await asyncio.to_thread(_prepare, engine, tables)
         writer = Writer(SqliteBatches(engine, tables), asyncio.get_running_loop())
         return cls(engine, tables, writer, clock, ledger, boot, own=own)

@@ -116,7 +116,7 @@ def test_a_shell_on_a_terminal_has_its_own_job_control(cli: CommandLine) -> None
     os.close(theirs)
     prompted = re.compile(rb"[#$] \Z")
     read_until(ours, prompted)
-    os.write(ours, b"echo up-$((1 + 1)); sleep 300\n")
+    os.write(ours, b"sh -c 'echo up-$((1 + 1)); exec sleep 300'\n")
     read_until(ours, re.compile(rb"up-2\r\n"))
     os.write(ours, b"\x03")
     read_until(ours, prompted)
