@@ -24,7 +24,7 @@ run: $(READY) ## drive a real lease through its life, and show its picture and j
 test: $(READY) ## the tests
 	@$(PYTEST) -n 4 -m 'not long and not wheel'
 
-faults: $(READY) ## the long profile: callers killed at every further point
+faults: $(READY) ## the long profile: killed at every point of the list
 	@$(PYTEST) -n 3 -m long
 
 check: $(READY) ## format, lint, types, import contracts, drift of generated pages, the built wheel

@@ -125,8 +125,9 @@ def test_these_are_all_of_them(site: Site) -> None:
 @pytest.mark.parametrize(
     ("call", "number"),
     [
-        *(("fdatasync", number) for number in range(1, POINTS["fdatasync"] + 1)),
-        *(pytest.param("fsync", number, marks=pytest.mark.long) for number in range(1, POINTS["fsync"] + 1)),
+        pytest.param(call, number, marks=() if number % 5 == 0 else pytest.mark.long)
+        for call, points in POINTS.items()
+        for number in range(1, points + 1)
     ],
 )
 async def test_killed_at_a_sync(site: Site, call: str, number: int) -> None:

@@ -359,7 +359,10 @@ def tear_at(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], bool]:
     return lambda: bool(torn)
 
 
-@pytest.mark.parametrize("mode", [Mode.GIT_WORKTREE, Mode.COPY, None])
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(Mode.GIT_WORKTREE, marks=pytest.mark.long), pytest.param(Mode.COPY, marks=pytest.mark.long), None],
+)
 async def test_a_return_that_is_torn_at_any_step_goes_on(
     bench: Bench, repo: Path, mode: Mode | None, tmp_path: Path
 ) -> None:
