@@ -3,6 +3,7 @@
 Writes milliseconds by part, as JSON. A part that runs inside another counts for itself alone.
 """
 
+import gc
 import json
 import sys
 import time
@@ -35,13 +36,14 @@ def _timed(owner: Any, name: str, part: str | Callable[..., str]) -> None:
     setattr(owner, name, watched)
 
 
-def main() -> int:
+def main() -> None:
+    gc.disable()
     report, began_at = Path(sys.argv[1]), float(sys.argv[2])
     _SPENT["the interpreter starts"] = (time.time() - began_at) * 1000
     began = time.perf_counter()
     _OPEN.append(0.0)
     import leasehold.orchestrator.cli.run as _run
-    from leasehold.orchestrator import cli
+    from leasehold.orchestrator.cli.program import leave, program
     from leasehold.orchestrator.engine import Engine
     from leasehold.orchestrator.lease import Lease
     from leasehold.orchestrator.owner import Owner
@@ -66,13 +68,12 @@ def main() -> int:
     _timed(Lease, "exec", "the command, and its supervisor")
     _timed(Owner, "close", "the owner is unregistered")
     _timed(Store, "close", "the store is closed")
-    sys.argv = ["leasehold", *sys.argv[3:]]
     began = time.perf_counter()
-    code = cli.main()
+    code = program(sys.argv[3:])
     _SPENT["arguments, event loop, output, last commits"] = (time.perf_counter() - began - _OPEN[-1]) * 1000
     report.write_text(json.dumps(_SPENT))
-    return code
+    leave(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
