@@ -12,7 +12,7 @@ from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.errors import StaleWrite
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
-from leasehold.states import Entry, Facts, Kind, Note
+from leasehold.states import CleanupEvent, CleanupState, Entry, Facts, Kind, Note
 from sqlalchemy import Connection, select
 
 _facts = attrgetter(*columns.FACTS)
@@ -63,7 +63,15 @@ class Commits:
         if draft is not None and draft.entries:
             await self.commit(lease, draft)
 
-    async def commit(self, lease: Lease, draft: Draft, *, holds: tuple[str, ...] = (), draws: bool = False) -> None:
+    async def commit(
+        self,
+        lease: Lease,
+        draft: Draft,
+        *,
+        holds: tuple[str, ...] = (),
+        draws: bool = False,
+        giver: Write | None = None,
+    ) -> None:
         """Commit a draft. Until the answer is there, the lease is as it was.
 
         Raises ``LeaseLost`` where the lease has moved on, and what the writer refuses.
@@ -83,6 +91,7 @@ class Commits:
             holds=holds,
             frees=before.cleanup.open and not facts.cleanup.open,
             activity=draft.activity,
+            giver=giver,
         )
         if new and facts.state.live:
             write.environment = (terms.environment_id or "", lease.environment_version)
@@ -121,6 +130,27 @@ class Commits:
             details={"from": lease.facts.owner, **details},
         )
         await self.commit(lease, draft, draws=True)
+
+    def hand_over(self, parked: Lease, to: str) -> Write:
+        """The write by which a parked place leaves its lease, under this owner and the next epoch.
+
+        It is committed with the acquire intent of the lease that gets the place.
+        """
+        before, now, epoch = parked.facts, self.store.clock.now(), parked.facts.epoch + 1
+        draft = Draft(parked.id, before)
+        draft.add(str(Note.TAKE_OVER), Kind.NOTE, now, self.owner.id, epoch, details={"from": before.owner})
+        dest = str(CleanupState.HANDED_OVER)
+        draft.add(str(CleanupEvent.HAND_OVER), Kind.DONE, now, self.owner.id, epoch, dest, details={"to": to})
+        return Write(
+            lease_id=parked.id,
+            version=before.version,
+            epoch=before.epoch,
+            changing=_row(draft.facts, parked.papers),
+            entries=draft.entries,
+            before=_row(before, parked.papers),
+            draws=True,
+            frees=True,
+        )
 
     def log(self, lease: Lease, draft: Draft) -> None:
         """Have the draft's commit write the original's activity, with its details."""

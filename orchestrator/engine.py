@@ -19,7 +19,8 @@ from leasehold.orchestrator.machine import TableMachine
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.step import Failure, Interrupted, News, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
-from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
+from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StoreError
+from leasehold.orchestrator.store.write import Write
 from leasehold.orchestrator.terms import terms_digest
 from leasehold.states import (
     CLEANUP_EVENTS,
@@ -36,6 +37,7 @@ from leasehold.states import (
 )
 from transitions.core import EventData
 
+REFUSALS = (HoldConflict, EnvironmentChanged, PlaceTaken)
 _OWE, _PENDING = str(CleanupEvent.OWE), str(CleanupState.PENDING)
 
 
@@ -67,16 +69,21 @@ class Engine:
         machine = self._leases if isinstance(event, LeaseEvent) else self._cleanups
         await machine.events[event].trigger(lease, step or Step(str(event)))
 
-    async def attempt(self, lease: Lease, event: LeaseEvent) -> None:
-        """Fire a step of a live lease; what its driver raises becomes ``StepFailed``."""
+    async def attempt(self, lease: Lease, event: LeaseEvent, created: str = "") -> None:
+        """Fire a step of a live lease; what its driver raises becomes ``StepFailed``.
+
+        ``created`` is why acquire makes a place where another might have been reused.
+        """
         step = Step(str(event))
+        if created:
+            step.details["created"] = created
         if event is LeaseEvent.PROVISION:
             why = self._steps.passed_over(lease)
             if why is not None:
                 step.details["passed_over"] = why
         try:
             await self._leases.events[event].trigger(lease, step)
-        except (Interrupted, StoreError, IllegalTransition, LeaseLost, HoldConflict, EnvironmentChanged):
+        except (Interrupted, StoreError, IllegalTransition, LeaseLost, *REFUSALS):
             raise
         except Exception as error:  # the error table has a code for whatever a driver raises
             raise self.failed(lease, event, error) from error
@@ -111,17 +118,20 @@ class Engine:
         now = commits.store.clock.now()
         details: dict[str, Any] = {"deadline": now + int((self._steps.seconds(step.event, lease) + 10) * 1e6)}
         acquiring = step.event == LeaseEvent.ACQUIRE
+        draft = commits.draft(lease)
+        giver = None
         if acquiring:
             details["key"] = f"{commits.store.ledger}-{lease.id}-1"
             if lease.subjects:
                 details["holds"] = list(lease.subjects)
-        draft = commits.draft(lease)
+            if lease.parked is not None:
+                giver = self._hand_over(lease.parked, lease, draft, details)
         kept = len(draft.entries)
         try:
             commits.add(lease, draft, step.event, Kind.BEGUN, at=now, attempt=step.attempt, details=details)
             if acquiring:
                 commits.add(lease, draft, _OWE, Kind.DONE, at=now, dest=_PENDING)
-            await commits.commit(lease, draft, holds=lease.subjects if acquiring else ())
+            await commits.commit(lease, draft, holds=lease.subjects if acquiring else (), giver=giver)
         except BaseException:
             draft.take_back(kept)  # nothing has begun
             raise
@@ -129,6 +139,13 @@ class Engine:
             self.tell(lease, step.event, "begun")
         if forward and lease.interruption is not None:
             raise Interrupted
+
+    def _hand_over(self, parked: Lease, lease: Lease, draft: Draft, details: dict[str, Any]) -> Write:
+        """From its intent on, the place, its key and its handle are this lease's own."""
+        details |= {"key": parked.facts.resource_key, "handle": parked.facts.handle, "from": parked.id}
+        for paper in ("handle", "provider_lease_id"):
+            draft.papers[paper] = parked.papers[paper]
+        return self._commits.hand_over(parked, lease.id)
 
     async def _record(self, data: EventData) -> None:
         """Note the outcome; it is committed with what follows."""

@@ -41,6 +41,7 @@ class Lease:
         "lock",
         "lost",
         "papers",
+        "parked",
         "realized",
         "stop",
         "subjects",
@@ -64,6 +65,7 @@ class Lease:
         self.realized: Realization | None = None
         self.subjects: tuple[str, ...] = ()
         self.environment_version = 0
+        self.parked: Lease | None = None  # whose place it takes
         self.commands: set[Watch] = set()
         self.stop: asyncio.Event | None = None
         self.interruption: Failure | None = None

@@ -107,6 +107,22 @@ class Ledger:
         """All leases of a run, newest first."""
         return await self.listing(company_id, run_id=run_id)
 
+    async def parked(self, terms: Terms, *, by_workspace: bool) -> Sequence[Row]:
+        """The leases whose parked places may serve another of the same company, environment, agent and
+        adapter, and of the same workspace where that counts. Oldest first.
+        """
+        lease, request = self._store.schema.lease, terms.request
+        condition = [
+            lease.c.keep_until.is_not(None),
+            lease.c.cleanup == CleanupState.PARKED.value,
+            lease.c.company_id == request.company_id,
+            lease.c.environment_id == terms.environment_id,
+            lease.c.agent_id.is_not_distinct_from(request.agent_id),
+            lease.c.adapter_type.is_not_distinct_from(request.adapter_type),
+        ]
+        rows = await self._store.read(lambda connection: self._rows(connection, and_(*condition), limit=None))
+        return [row for row in reversed(rows) if not by_workspace or row.terms.request.workspace == request.workspace]
+
     async def count(self, company_id: str) -> int:
         """How many leases the company has, ended ones included."""
         lease = self._store.schema.lease
@@ -144,9 +160,10 @@ class Ledger:
 
 def terms_of(row: Any) -> Terms:
     """The terms of a lease's row."""
+    stored = decode(row["request"])
     return Terms(
         id=row["id"],
-        request=Request.restored(row, decode(row["request"])),
+        request=Request.restored(row, stored),
         policy=Policy(row["policy"]),
         environment_id=row["environment_id"],
         environment_name=row["environment_name"],
@@ -154,6 +171,7 @@ def terms_of(row: Any) -> Terms:
         provider=row["provider"],
         mode=Mode(row["mode"]) if row["mode"] else None,
         config=row["config"],
+        fingerprint=stored.get("fingerprint"),
     )
 
 

@@ -5,7 +5,7 @@ Each operation runs to a recorded end, whoever cancels its caller.
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from leasehold.drivers import Mode, Transport, syncs_back
@@ -120,15 +120,19 @@ class Life:
 
     # --- what the orchestrator calls
 
-    async def bring_up(self, lease: Lease) -> None:
-        """Take a new lease to ``targeted``. Raises ``StepFailed`` once the failure is recorded."""
+    async def bring_up(self, lease: Lease, parked: Callable[[Lease], Awaitable[str]]) -> None:
+        """Take a new lease to ``targeted``. Raises ``StepFailed`` once the failure is recorded.
+
+        ``parked`` finds a place to take over, where the policy reuses places.
+        """
         await self._commits.owner.ensure()
         async with lease.lock:
             try:
                 for event in _UP:
                     if lease.interruption is not None:
                         raise Interrupted
-                    await self._engine.attempt(lease, event)
+                    why = await parked(lease) if event is LeaseEvent.ACQUIRE and lease.terms.policy.reuses else ""
+                    await self._engine.attempt(lease, event, why)
                 if lease.interruption is not None:
                     raise Interrupted
                 await self._commits.flush(lease)

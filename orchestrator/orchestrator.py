@@ -21,10 +21,11 @@ from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.owner import Owner
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
+from leasehold.orchestrator.reuse import Reuse
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
-from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StoreError
+from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StoreError
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms
@@ -50,6 +51,7 @@ class Orchestrator:
         steps = Steps(store, self.environments, registry, adapters, settings, self.redaction)
         self._life = Life(Engine(self._commits, steps, self.redaction), self._commits, steps, self.redaction)
         self._others = Takeover(self._life, self._commits, self.ledger)
+        self._reuse = Reuse(self.ledger, self._others)
 
     @classmethod
     @asynccontextmanager
@@ -285,8 +287,8 @@ class Orchestrator:
         try:
             for _ in range(_TRIES):
                 try:
-                    await self._life.settled(lease, self._life.bring_up(lease))
-                except EnvironmentChanged:
+                    await self._life.settled(lease, self._life.bring_up(lease, self._reuse.find))
+                except (EnvironmentChanged, PlaceTaken):
                     self.environments.forget(request.company_id)
                     lease.draft = None
                 except HoldConflict as conflict:

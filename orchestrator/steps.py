@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from leasehold.drivers import (
     ReleaseMode,
     Tags,
     TimedOut,
+    Unavailable,
     Unusable,
     holds_subjects,
     syncs_back,
@@ -39,6 +40,7 @@ from leasehold.orchestrator.error_table import (
     EnvironmentArchived,
     ProbeFailed,
 )
+from leasehold.orchestrator.fingerprint import fingerprint
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.offer import check_offer, first_problem, with_environment
 from leasehold.orchestrator.provisioning import provision_detail
@@ -127,11 +129,14 @@ class Steps:
             raise (Unusable if problem.about == "workspace" else Refused)(problem.message)
         lease.driver, lease.config, lease.tree = driver, config, path
         lease.environment_version = environment.version
+        if lease.terms.policy.reuses:
+            known = await asyncio.to_thread(fingerprint, self._store.ledger, driver, config, pinned, lease.terms)
+            lease.terms = replace(lease.terms, fingerprint=known)
         if holds_subjects(driver):
             lease.subjects = driver.subjects(place, config)
 
     async def acquire(self, lease: Lease, step: Step) -> None:
-        """Ask the driver for the place of this lease's key."""
+        """Ask the driver for the place of this lease's key, or find the parked one that it took over."""
         assert lease.driver is not None
         assert lease.terms.mode is not None
         context = self.context(lease, step)
@@ -142,13 +147,29 @@ class Steps:
         key = lease.facts.resource_key or ""
         tags = Tags(self._store.ledger, lease.id, key, lease.facts.epoch, lease.facts.expires_at or 0)
         place = self._place(lease, lease.tree or Path(), lease.terms.mode)
-        handle = await self._verb(lease, step, context, lease.driver.acquire(key, place, tags, context))
+        parked, lease.parked = lease.parked, None
+        handle = None if parked is None else await self._resume(parked, lease, step, context)
+        if handle is None:
+            handle = await self._verb(lease, step, context, lease.driver.acquire(key, place, tags, context))
         if not isinstance(handle, Handle):  # pyright: ignore[reportUnnecessaryIsInstance]  # foreign drivers lie
             raise Refused(f"driver {lease.driver.name} answered without a place")
         value = handle.to_json()
         step.details["handle"] = value
         step.papers["handle"] = encode(value)
         step.papers["provider_lease_id"] = handle.place
+
+    async def _resume(self, parked: Lease, lease: Lease, step: Step, context: Context) -> Handle | None:
+        """The parked place as it is found; none where it is gone."""
+        assert lease.driver is not None
+        asked = lease.driver.recover(lease.facts.resource_key or "", _handle(lease), context)
+        found = await self._verb(lease, step, context, asked)
+        if isinstance(found, Found):
+            step.details["resumed"] = f"the place of lease {parked.id}"
+            return found.handle
+        if not isinstance(found, Absent):
+            raise Unavailable(f"whether the parked place stands cannot be said: {found.why}")
+        step.details["replaced"] = f"the place of lease {parked.id} is gone"
+        return None
 
     async def realize(self, lease: Lease, step: Step) -> None:
         """Put the workspace there."""
@@ -175,11 +196,10 @@ class Steps:
     async def provision(self, lease: Lease, step: Step) -> None:
         """Run the provision command in the realized place, and take the baseline."""
         assert lease.driver is not None
+        context, request = self.context(lease, step), lease.terms.request
         if "passed_over" in step.details:
-            await self._baseline(lease, step, self.context(lease, step))
+            await self._baseline(lease, step, context)
             return
-        request = lease.terms.request
-        context = self.context(lease, step)
         handle, realization = _handle(lease), _realization(lease)
         opened = lease.driver.target(handle, realization, _lasting(context))
         target = await self._verb(lease, step, context, opened)
@@ -329,9 +349,7 @@ class Steps:
         driver = self.driver_of(lease)
         released = await self._verb(lease, step, context, driver.release(handle, mode, context))
         if released.kept:
-            step.details["kept"] = [
-                {"where": kept.where, "how": kept.how, "until": kept.until} for kept in released.kept
-            ]
+            step.details["kept"] = [asdict(kept) for kept in released.kept]
         if released.open_with is not None:
             step.details["open_with"] = released.open_with
         if released.notes:

@@ -12,7 +12,7 @@ from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.step import Failure
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import HoldConflict
-from leasehold.states import ErrorCode, LeaseState, Note
+from leasehold.states import CleanupState, ErrorCode, LeaseState, Note
 from sqlalchemy import Connection, update
 
 
@@ -35,7 +35,10 @@ class Takeover:
             own = await self.take(row, force=False)
             await self._life.reach(own)
             return own
-        if dead or (not row.facts.state.live and not row.alive):
+        if ours and row.facts.cleanup is CleanupState.PARKED:
+            if not (await self.clean_up(row, force=False)).cleanup.open:
+                return None
+        elif dead or (not row.facts.state.live and not row.alive):
             taken = await self.take(row, force=False)
             why = "its owner was lost, and another run needed what it held"
             await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))

@@ -13,7 +13,8 @@ class Terms:
     """Who leases what, under which environment as it was then.
 
     ``config`` is the driver's config as JSON text, pinned: later changes of the environment do not
-    touch the lease. Environment, driver and mode are unknown where resolving failed early.
+    touch the lease. ``fingerprint`` is what a place must have in common with the next lease that it
+    serves. Environment, driver and mode are unknown where resolving failed early.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Terms:
     provider: str | None = None
     mode: Mode | None = None
     config: str = "{}"
+    fingerprint: str | None = None
 
     def columns(self, created_at: int) -> tuple[str | int | None, ...]:
         """The values of ``columns.TERMS``."""
@@ -42,7 +44,7 @@ class Terms:
             self.provider,
             str(self.policy),
             None if self.mode is None else str(self.mode),
-            encode(request.stored()),
+            encode({**request.stored(), "fingerprint": self.fingerprint}),
             self.config,
             created_at,
         )

@@ -17,7 +17,7 @@ from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import terms_digest
 from leasehold.states import BrokenJournal, CleanupState, Entry, Facts, LeaseEvent, fold
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 _PAGE = 500
 _OPEN = frozenset(state.value for state in CleanupState if state.open)
@@ -100,7 +100,17 @@ def _page(connection: Connection, store: Store, after: str) -> tuple[str | None,
     findings: list[Finding] = []
     for row in rows:
         findings += _lease(row, journals.get(row.id, []), holds.get(row.id, set()), ledger)
+        if row.cleanup == CleanupState.HANDED_OVER.value:
+            findings += _handed_over(connection, lease, row, journals.get(row.id, []))
     return last, findings
+
+
+def _handed_over(connection: Connection, lease: Table, row: Any, journal: Sequence[Any]) -> Iterator[Finding]:
+    """The place, under its key, is the one that the other lease recorded."""
+    taker = decode(journal[-1].details).get("to") if journal else None
+    key = connection.scalar(select(lease.c.resource_key).where(lease.c.id == taker))
+    if key != row.resource_key:
+        yield Finding(row.id, 2, f"its place was handed over to lease {taker}, which has {key}")
 
 
 def _lease(row: Any, journal: Sequence[Any], holds: set[str], ledger: str) -> Iterator[Finding]:
@@ -145,7 +155,8 @@ def _papers(row: Any, facts: Facts) -> Iterator[Finding]:
 
 def _place(row: Any, facts: Facts, entries: Sequence[Entry], holds: set[str], ledger: str) -> Iterator[Finding]:
     key = facts.resource_key
-    if key is not None and not key.startswith(f"{ledger}-{row.id}-"):
+    taken = any("from" in entry.details for entry in entries if entry.event == LeaseEvent.ACQUIRE.value)
+    if key is not None and not key.startswith(f"{ledger}-" if taken else f"{ledger}-{row.id}-"):
         yield Finding(row.id, 3, f"its resource key {key} is not one of this ledger and lease")
     owed = facts.cleanup.open
     if facts.acquired_at is not None and facts.state.live and not owed:

@@ -192,11 +192,17 @@ def _show_journal(rows: list[dict[str, Any]]) -> None:
     )
 
 
+_TOLD = (
+    *("message", "summary", "passed_over", "resumed", "created", "replaced", "open_with"),
+    *("why", "reason", "by", "from", "to"),
+)
+
+
 def _details(row: dict[str, Any]) -> str:
     """What a person wants to know of a row's details."""
     details = row["details"]
     said = [str(row["error_code"])] if row["error_code"] else []
-    for name in ("message", "summary", "passed_over", "open_with", "why", "reason", "by", "from"):
+    for name in _TOLD:
         if details.get(name):
             spoken_name = "" if name in ("message", "summary", "why") else f"{name.replace('_', ' ')}: "
             said.append(f"{spoken_name}{details[name]}")

@@ -18,7 +18,8 @@ class Batch:
     """The parameters of each statement. Rows of writes that draw an epoch are added by ``draw``.
 
     ``changed`` has the updates by which of ``columns.CHANGING`` they set: where a step leaves a column
-    as it is, none of its indexes is touched.
+    as it is, none of its indexes is touched. ``hands_over`` says that a write has a giver, whose own
+    write comes before it: such a one goes apart.
     """
 
     def __init__(self, writes: Sequence[Write]) -> None:
@@ -31,6 +32,7 @@ class Batch:
         self.freed: list[Row] = []
         self.activities: list[Row] = []
         self.environments: set[tuple[str, int]] = set()
+        self.hands_over = any(write.giver is not None for write in writes)
         for write in writes:
             if not write.draws:
                 self._add(write)

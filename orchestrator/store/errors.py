@@ -34,5 +34,9 @@ class HoldConflict(Exception):
         self.holder = holder
 
 
+class PlaceTaken(Exception):
+    """The parked place that the lease wanted has another fate by now."""
+
+
 class EnvironmentChanged(Exception):
     """The environment was changed or archived since it was read: resolve it again."""

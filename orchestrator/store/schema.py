@@ -1,6 +1,7 @@
 """The tables. Times are microseconds since 1970 UTC in the store's time; JSON is text."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.schema import SchemaItem
@@ -37,7 +38,7 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
         return Table(f"{prefix}{name}", metadata, *columns, sqlite_with_rowid=with_rowid)
 
     def index(name: str, *columns: str, where: str | None = None, unique: bool = False) -> Index:
-        condition = {f"{dialect}_where": text(where)} if where else {}
+        condition: dict[str, Any] = {f"{dialect}_where": text(where)} if where else {}
         return Index(f"{prefix}{name}", *columns, unique=unique, **condition)
 
     return Schema(

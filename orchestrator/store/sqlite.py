@@ -15,6 +15,7 @@ from leasehold.orchestrator.store.batch import Batch, Changed
 from leasehold.orchestrator.store.errors import (
     EnvironmentChanged,
     HoldConflict,
+    PlaceTaken,
     StaleWrite,
     StoreError,
     StoreLost,
@@ -69,7 +70,8 @@ class SqliteBatches:
         if not jobs:
             try:
                 batch = Batch(writes)
-                return self._transaction(lambda raw: self._together(raw, batch), writes)
+                if not batch.hands_over:
+                    return self._transaction(lambda raw: self._together(raw, batch), writes)
             except StoreError as error:
                 return [error] * len(writes)
             except Exception:  # noqa: BLE001, S110 - one write is refused or cannot be bound; apart it fails alone
@@ -187,6 +189,11 @@ class SqliteBatches:
         return answer
 
     def _alone(self, raw: sqlite3.Connection, write: Write) -> int:
+        if write.giver is not None:
+            try:
+                self._together(raw, Batch([write.giver]))
+            except _Refused:
+                raise PlaceTaken(write.giver.lease_id) from None
         if (
             write.environment is not None
             and not raw.execute(self._active, (*write.environment, "active")).fetchone()[0]

@@ -25,6 +25,7 @@ class Write:
         holds: subjects that the lease takes for itself alone.
         frees: give back what the lease holds.
         activity: a row of the activity log.
+        giver: the commit that hands another lease's parked place over to this one: both hold, or neither.
     """
 
     lease_id: str
@@ -39,6 +40,7 @@ class Write:
     holds: tuple[str, ...] = ()
     frees: bool = False
     activity: tuple[Any, ...] | None = None
+    giver: "Write | None" = None
 
     def journal(self, epoch: int) -> list[tuple[Any, ...]]:
         """The parameters of its journal rows, under this epoch."""

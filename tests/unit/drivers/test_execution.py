@@ -271,8 +271,13 @@ class TestEnd:
         assert result.stdout.text.endswith("bye\n")
 
     async def test_what_forks_faster_than_we_look_ends(self, scene: Scene) -> None:
-        comet = "import os, time\nend = time.monotonic() + 60\nwhile time.monotonic() < end:\n    if os.fork(): os._exit(0)\n"
-        (scene.place / "comet.py").write_text(comet)
+        comet = [
+            "import os, time",
+            "end = time.monotonic() + 60",
+            "while time.monotonic() < end:",
+            " os.fork() and os._exit(0)",
+        ]
+        (scene.place / "comet.py").write_text("\n".join(comet))
         result = await scene.run(Command((sys.executable, "-I", "-S", "comet.py"), timeout=20))
         assert result.ok
         assert result.survivors is not None
