@@ -10,8 +10,10 @@ from leasehold.drivers.driver import (
     Health,
     Problem,
     Records,
+    SpecifiesRemote,
     SyncsBack,
     holds_subjects,
+    specifies_remote,
     syncs_back,
 )
 from leasehold.drivers.errors import (
@@ -82,6 +84,7 @@ __all__ = [
     "Result",
     "Secret",
     "SecretRef",
+    "SpecifiesRemote",
     "Stale",
     "Stopped",
     "Streams",
@@ -97,5 +100,6 @@ __all__ = [
     "Unusable",
     "Workspace",
     "holds_subjects",
+    "specifies_remote",
     "syncs_back",
 ]

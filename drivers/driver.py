@@ -9,7 +9,7 @@ Rules that every driver keeps (the conformance suite checks them):
 5. Nothing is deleted that ``acquire`` or ``realize`` did not make.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -142,6 +142,24 @@ class SyncsBack(Protocol):
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         """Bring the run's changes back, three-way. Raises ``SyncConflict``; may be run again."""
         ...
+
+
+@runtime_checkable
+class SpecifiesRemote(Protocol):
+    """A driver over whose transport adapters connect by themselves."""
+
+    async def remote_spec(self, config: Any, lease_metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What an adapter connects by, known before anything is realized; no side effects, no secrets.
+
+        Over ssh: ``host``, ``port``, ``username``, ``remote_workspace_path``, ``private_key`` (a secret
+        reference), ``known_hosts``, ``strict_host_key_checking``, ``remote_cwd``. None where there is none.
+        """
+        ...
+
+
+def specifies_remote(driver: Driver) -> TypeGuard[SpecifiesRemote]:
+    """Whether a driver is one that ``SpecifiesRemote``."""
+    return hasattr(driver, "remote_spec")
 
 
 def holds_subjects(driver: Driver) -> TypeGuard[Exclusive]:

@@ -10,13 +10,18 @@ from leasehold.drivers.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class PlaceRequest:
-    """What a lease asks of a driver. Ids are carried through, never interpreted."""
+    """What a lease asks of a driver. Ids are carried through, never interpreted.
+
+    ``late`` says that the tree is named only when it is realized: the workspace has its mode, and an
+    empty path. ``validate`` and ``subjects`` are asked again then.
+    """
 
     company_id: str
     lease_id: str
     run_id: str
     workspace: Workspace
     share: bool = False
+    late: bool = False
     adapter_type: str | None = None
     agent_id: str | None = None
     issue_id: str | None = None

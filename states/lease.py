@@ -213,6 +213,7 @@ LEASE_TABLE: tuple[Transition, ...] = (
             ErrorCode.LEASE_EXPIRED,
             ErrorCode.LEASE_OWNER_LOST,
             ErrorCode.LEASE_CANCELLED,
+            ErrorCode.TRANSPORT_RESOLUTION_FAILED,  # asked by a platform before anything is realized
         ),
         operator=True,
     ),

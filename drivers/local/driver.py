@@ -81,11 +81,11 @@ class LocalDriver:
         )
 
     def validate(self, request: PlaceRequest, config: LocalConfig) -> list[Problem]:
-        return problems(request.workspace, self._trees)
+        return [] if request.late else problems(request.workspace, self._trees)
 
     def subjects(self, request: PlaceRequest, config: LocalConfig) -> tuple[str, ...]:
         tree = self._trees.get(request.workspace.mode)
-        if request.share or tree is None:
+        if request.share or request.late or tree is None:
             return ()
         return tree.subjects(request.workspace, machine_id())
 
@@ -98,7 +98,8 @@ class LocalDriver:
         def work(place: Place, _: Context) -> Handle:
             remove_old_fences(root, lambda name: Place(root, name).stands())
             remove_old_archives(context.state_folder)
-            workspace = str(request.workspace.path.resolve())
+            # until a late tree is realized, all that a person could look at is the place's own folder
+            workspace = str(place.folder if request.late else request.workspace.path.resolve())
             return place.make(
                 tags, {"mode": request.workspace.mode, "workspace": workspace, "lease_id": request.lease_id}
             )

@@ -23,6 +23,7 @@ Verb: TypeAlias = Literal[
     "baseline",
     "sync_back",
     "recorded",
+    "remote_spec",
 ]
 When: TypeAlias = Literal["before", "after"]
 Lie: TypeAlias = Literal["absent", "unknown", "gone", "sick", "nothing"]

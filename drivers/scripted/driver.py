@@ -1,9 +1,9 @@
 """The scripted driver."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
-from leasehold.drivers.capabilities import Capabilities, Fencing
+from leasehold.drivers.capabilities import Capabilities, Fencing, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Check, Health, Problem
 from leasehold.drivers.errors import Gone
@@ -24,7 +24,7 @@ from leasehold.drivers.scripted.config import Reply, ScriptedConfig, Verb, When
 from leasehold.drivers.scripted.provider import Provider, Standing
 from leasehold.drivers.scripted.shelf import FolderShelf
 from leasehold.drivers.scripted.stage import Call, Stage
-from leasehold.drivers.scripted.target import ScriptedTarget
+from leasehold.drivers.scripted.target import ScriptedTarget, ssh_spec
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class ScriptedDriver:
 
     def subjects(self, request: PlaceRequest, config: ScriptedConfig) -> tuple[str, ...]:
         workspace = request.workspace
-        if request.share or workspace.mode not in config.exclusive_modes:
+        if request.share or request.late or workspace.mode not in config.exclusive_modes:
             return ()
         return (f"scripted:{config.root or 'memory'}:{workspace.path}",)
 
@@ -221,6 +221,10 @@ class ScriptedDriver:
             return self._there(provider, handle, context).exits.get(record)
 
         return await self._verb("recorded", handle.place, context, look)
+
+    async def remote_spec(self, config: ScriptedConfig, lease_metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+        spec = ssh_spec(lease_metadata.get("remote_cwd")) if config.transport is Transport.SSH else None
+        return await self._stage.act(self.at_provider(config), "remote_spec", "", config, None, lambda _p, _l: spec)
 
     def _config(self, context: Context) -> ScriptedConfig:
         return cast(ScriptedConfig, context.config)

@@ -82,12 +82,13 @@ class ScriptedTarget:
 
     def describe(self) -> dict[str, Any]:
         transport = self._realization.transport
-        return {
+        described = {
             "kind": "local" if transport == Transport.LOCAL else "remote",
             "transport": transport,
             "place": self._handle.place,
             "cwd": self._realization.cwd,
         }
+        return {**described, "spec": ssh_spec(self._realization.cwd)} if transport == Transport.SSH else described
 
     async def detach(self) -> None:
         return
@@ -146,6 +147,20 @@ class ScriptedTarget:
             for end in ends:
                 end.cancel()
         return Outcome.CANCELLED if done else Outcome.TIMED_OUT
+
+
+def ssh_spec(remote_cwd: str | None) -> dict[str, Any]:
+    """The remote spec of a scripted host; its key is a reference that leads nowhere."""
+    return {
+        "host": "scripted.invalid",
+        "port": 22,
+        "username": "scripted",
+        "remote_workspace_path": "/scripted",
+        "private_key": "env:SCRIPTED_KEY",
+        "known_hosts": None,
+        "strict_host_key_checking": True,
+        "remote_cwd": remote_cwd or "/scripted",
+    }
 
 
 async def _written(stream: str, data: bytes, command: Command) -> Output:

@@ -98,7 +98,13 @@ def test_the_codes_are_those_of_the_design() -> None:
         "target": {"transport_resolution_failed"},
         "sync_back": {"workspace_sync_failed"},
         "release": set[str](),
-        "fail": {"run_failed", "lease_expired", "lease_owner_lost", "lease_cancelled"},
+        "fail": {
+            "run_failed",
+            "lease_expired",
+            "lease_owner_lost",
+            "lease_cancelled",
+            "transport_resolution_failed",
+        },
     }
 
 
