@@ -12,7 +12,7 @@ from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.errors import StaleWrite
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
-from leasehold.states import CleanupEvent, CleanupState, Entry, Facts, Kind, Note
+from leasehold.states import CleanupEvent, CleanupState, Entry, Facts, Kind, Note, cleanup_status, status
 from sqlalchemy import Connection, select
 
 _facts = attrgetter(*columns.FACTS)
@@ -153,21 +153,26 @@ class Commits:
         )
 
     def log(self, lease: Lease, draft: Draft) -> None:
-        """Have the draft's commit write the original's activity, with its details."""
+        """Have the draft's commit write the original's activity, with its details.
+
+        A lease that never had a place is none of the original's: it has no activity.
+        """
         terms, facts, request = lease.terms, draft.facts, lease.terms.request
+        if facts.acquired_at is None:
+            return
         action = "environment.lease_acquired"
         details: dict[str, Any] = {
             "environment_id": terms.environment_id,
             "driver": terms.driver,
             "lease_policy": terms.policy,
             "provider": terms.provider,
-            "execution_workspace_id": None,
+            "execution_workspace_id": request.execution_workspace_id,
             "issue_id": request.issue_id,
         }
         if not facts.state.live:
             action = "environment.lease_released"
-            details["status"] = facts.state
-            details["cleanup_status"] = facts.cleanup
+            details["status"] = status(facts.state, facts.cleanup, facts.error_code)
+            details["cleanup_status"] = cleanup_status(facts.cleanup)
             details["failure_reason"] = facts.error_message
         at = draft.entries[-1].at
         draft.activity = (lease.id, action, at, request.company_id, request.run_id, request.agent_id, encode(details))

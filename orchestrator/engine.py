@@ -122,19 +122,24 @@ class Engine:
         giver = None
         if acquiring:
             details["key"] = f"{commits.store.ledger}-{lease.id}-1"
-            if lease.subjects:
-                details["holds"] = list(lease.subjects)
             if lease.parked is not None:
                 giver = self._hand_over(lease.parked, lease, draft, details)
+        holds = lease.subjects if forward else ()
+        if holds:
+            details["holds"] = list(holds)
+        if forward and lease.named:
+            details |= lease.named
         kept = len(draft.entries)
         try:
             commits.add(lease, draft, step.event, Kind.BEGUN, at=now, attempt=step.attempt, details=details)
             if acquiring:
                 commits.add(lease, draft, _OWE, Kind.DONE, at=now, dest=_PENDING)
-            await commits.commit(lease, draft, holds=lease.subjects if acquiring else (), giver=giver)
+            await commits.commit(lease, draft, holds=holds, giver=giver)
         except BaseException:
             draft.take_back(kept)  # nothing has begun
             raise
+        if holds or lease.named:
+            lease.subjects, lease.named = (), {}
         if lease.listener is not None:
             self.tell(lease, step.event, "begun")
         if forward and lease.interruption is not None:

@@ -40,6 +40,7 @@ class Lease:
         "listener",
         "lock",
         "lost",
+        "named",
         "papers",
         "parked",
         "realized",
@@ -64,6 +65,7 @@ class Lease:
         self.tree: Path | None = None
         self.realized: Realization | None = None
         self.subjects: tuple[str, ...] = ()
+        self.named: dict[str, Any] = {}  # what it learned of late: the next intent says it
         self.environment_version = 0
         self.parked: Lease | None = None  # whose place it takes
         self.commands: set[Watch] = set()

@@ -121,7 +121,7 @@ class Ledger:
             lease.c.adapter_type.is_not_distinct_from(request.adapter_type),
         ]
         rows = await self._store.read(lambda connection: self._rows(connection, and_(*condition), limit=None))
-        return [row for row in reversed(rows) if not by_workspace or row.terms.request.workspace == request.workspace]
+        return [row for row in reversed(rows) if not by_workspace or row.terms.request.tree_id == request.tree_id]
 
     async def count(self, company_id: str) -> int:
         """How many leases the company has, ended ones included."""

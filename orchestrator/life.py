@@ -5,7 +5,7 @@ Each operation runs to a recorded end, whoever cancels its caller.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from leasehold.drivers import Mode, Transport, syncs_back
@@ -36,6 +36,7 @@ from leasehold.states import (
 
 T = TypeVar("T")
 
+_HELD = (LeaseEvent.RESOLVE, LeaseEvent.ACQUIRE)
 _UP = (LeaseEvent.RESOLVE, LeaseEvent.ACQUIRE, LeaseEvent.REALIZE, LeaseEvent.PROVISION, LeaseEvent.TARGET)
 _DUE = (CleanupState.PENDING, CleanupState.FAILED)
 _KEPT = (CleanupState.RETAINED, CleanupState.PARKED)
@@ -121,17 +122,36 @@ class Life:
     # --- what the orchestrator calls
 
     async def bring_up(self, lease: Lease, parked: Callable[[Lease], Awaitable[str]]) -> None:
-        """Take a new lease to ``targeted``. Raises ``StepFailed`` once the failure is recorded.
+        """Take a new lease to ``targeted``, or to ``leased`` where its tree is named later.
 
-        ``parked`` finds a place to take over, where the policy reuses places.
+        ``parked`` finds a place to take over, where the policy reuses places. Raises ``StepFailed`` once
+        the failure is recorded.
         """
         await self._commits.owner.ensure()
+        await self._through(lease, _HELD if lease.terms.request.late else _UP, parked)
+
+    async def go_on(self, lease: Lease, *events: LeaseEvent, papers: Mapping[str, str | None] | None = None) -> None:
+        """Take a lease through further steps; ``papers`` are committed with the first of their outcomes.
+
+        Raises ``StepFailed`` once the failure is recorded, and ``HoldConflict`` before anything began.
+        """
+        if papers:
+            self._commits.draft(lease).papers.update(papers)
+        await self._through(lease, events)
+
+    async def _through(
+        self,
+        lease: Lease,
+        events: Iterable[LeaseEvent],
+        parked: Callable[[Lease], Awaitable[str]] | None = None,
+    ) -> None:
         async with lease.lock:
             try:
-                for event in _UP:
+                for event in events:
                     if lease.interruption is not None:
                         raise Interrupted
-                    why = await parked(lease) if event is LeaseEvent.ACQUIRE and lease.terms.policy.reuses else ""
+                    reuses = parked and event is LeaseEvent.ACQUIRE and lease.terms.policy.reuses
+                    why = await parked(lease) if parked and reuses else ""
                     await self._engine.attempt(lease, event, why)
                 if lease.interruption is not None:
                     raise Interrupted
@@ -145,10 +165,17 @@ class Life:
                 raise StepFailed(failure) from interrupted
 
     async def refuse(self, lease: Lease, error: Exception) -> StepFailed:
-        """Record that acquire was refused before its claim held; gives the failure to raise."""
+        """Record that acquire, or realize of a held lease, was refused before its claim held.
+
+        Gives the failure to raise.
+        """
         async with lease.lock:
-            await self._engine.attempt(lease, LeaseEvent.RESOLVE)
-            failed = self._engine.failed(lease, LeaseEvent.ACQUIRE, error)
+            event = LeaseEvent.REALIZE
+            if lease.facts.version == 0:
+                await self._engine.attempt(lease, LeaseEvent.RESOLVE)
+                event = LeaseEvent.ACQUIRE
+            failed = self._engine.failed(lease, event, error)
+            failed.__cause__ = error
             await self._end_failed(lease, failed.failure)
             return failed
 

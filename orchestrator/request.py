@@ -27,8 +27,10 @@ class OwnerLost(StrEnum):
 class Request:
     """One lease, as asked for. Durations are seconds.
 
-    ``environment`` is a name or id (none: the company's local default). ``variables`` are given to
-    every command of the lease; their values stay in this process, only their names are stored.
+    ``environment`` is a name or id (none: the company's local default). ``workspace`` is empty where a
+    platform names its tree only when it is realized; the execution workspace is that platform's own, and
+    only carried. ``variables`` are given to every command of the lease; their values stay in this
+    process, only their names are stored.
     """
 
     company_id: str
@@ -52,10 +54,27 @@ class Request:
     adapter_type: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    execution_workspace_id: str | None = None
+    execution_workspace_mode: str | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether the tree is named only when it is realized."""
+        return not self.workspace
+
+    @property
+    def tree_id(self) -> str:
+        """What two leases on the same tree have in common."""
+        return self.workspace or f"execution workspace {self.execution_workspace_id}"
 
     def stored(self) -> dict[str, Any]:
         """What the lease's row keeps of it, beside the columns of its own."""
+        carried = {
+            "execution_workspace_id": self.execution_workspace_id,
+            "execution_workspace_mode": self.execution_workspace_mode,
+        }
         return {
+            **{name: value for name, value in carried.items() if value is not None},
             "workspace": self.workspace,
             "environment": self.environment,
             "branch": self.branch,

@@ -20,7 +20,6 @@ from leasehold.drivers import (
     Handle,
     Mode,
     NotInstalled,
-    PlaceRequest,
     Realization,
     Refused,
     Registry,
@@ -28,8 +27,6 @@ from leasehold.drivers import (
     Tags,
     TimedOut,
     Unavailable,
-    Unusable,
-    holds_subjects,
     syncs_back,
 )
 from leasehold.orchestrator.adapters import Adapters
@@ -43,6 +40,7 @@ from leasehold.orchestrator.error_table import (
 from leasehold.orchestrator.fingerprint import fingerprint
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.offer import check_offer, first_problem, with_environment
+from leasehold.orchestrator.place_request import place_request, realized_cwd, subjects
 from leasehold.orchestrator.provisioning import provision_detail
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.settings import Settings
@@ -119,21 +117,12 @@ class Steps:
         check_offer(offer, mode, lease.terms, environment)
         lease.terms = with_environment(lease.terms, environment, mode, pinned)
         path = Path(request.workspace)
-        place = self._place(lease, path, mode)
-        problems = (
-            await asyncio.to_thread(driver.validate, place, config)
-            if offer.blocking_validate
-            else driver.validate(place, config)
-        )
-        for problem in problems:
-            raise (Unusable if problem.about == "workspace" else Refused)(problem.message)
+        lease.subjects = await subjects(driver, config, place_request(lease, path, mode))
         lease.driver, lease.config, lease.tree = driver, config, path
         lease.environment_version = environment.version
         if lease.terms.policy.reuses:
             known = await asyncio.to_thread(fingerprint, self._store.ledger, driver, config, pinned, lease.terms)
             lease.terms = replace(lease.terms, fingerprint=known)
-        if holds_subjects(driver):
-            lease.subjects = driver.subjects(place, config)
 
     async def acquire(self, lease: Lease, step: Step) -> None:
         """Ask the driver for the place of this lease's key, or find the parked one that it took over."""
@@ -146,7 +135,7 @@ class Steps:
                 raise ProbeFailed(health.detail, hint="leasehold env probe shows what is wrong and how to mend it")
         key = lease.facts.resource_key or ""
         tags = Tags(self._store.ledger, lease.id, key, lease.facts.epoch, lease.facts.expires_at or 0)
-        place = self._place(lease, lease.tree or Path(), lease.terms.mode)
+        place = place_request(lease, lease.tree or Path(), lease.terms.mode)
         parked, lease.parked = lease.parked, None
         handle = None if parked is None else await self._resume(parked, lease, step, context)
         if handle is None:
@@ -177,7 +166,9 @@ class Steps:
         assert lease.terms.mode is not None
         context = self.context(lease, step)
         tree = lease.terms.request.tree(lease.tree, lease.terms.mode)
-        record = await self._verb(lease, step, context, lease.driver.realize(_handle(lease), tree, context))
+        handle = _handle(lease)
+        record = await self._verb(lease, step, context, lease.driver.realize(handle, tree, context))
+        record = replace(record, cwd=realized_cwd(record.cwd, handle.data.get("remote_cwd"), tree.path))
         lease.realized = record
         text = encode(record.to_json())
         step.papers["realization"] = text
@@ -367,19 +358,6 @@ class Steps:
                 raise Refused(f'config of environment "{environment.name}": {first_problem(error)}') from error
             known = self._configs[key] = (config, config.model_dump_json())
         return known
-
-    def _place(self, lease: Lease, path: Path, mode: Mode) -> PlaceRequest:
-        request = lease.terms.request
-        return PlaceRequest(
-            company_id=request.company_id,
-            lease_id=lease.id,
-            run_id=request.run_id,
-            workspace=request.tree(path, mode),
-            share=request.share,
-            adapter_type=request.adapter_type,
-            agent_id=request.agent_id,
-            issue_id=request.issue_id,
-        )
 
 
 def _lasting(context: Context) -> Context:

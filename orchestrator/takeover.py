@@ -31,7 +31,7 @@ class Takeover:
         dead = row.facts.owner is not None and not row.alive
         ours = holder.company_id == request.company_id
         free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.alive
-        if ours and holder.run_id == request.run_id and free:
+        if lease.facts.version == 0 and ours and holder.run_id == request.run_id and free:
             own = await self.take(row, force=False)
             await self._life.reach(own)
             return own

@@ -163,7 +163,7 @@ def _place(row: Any, facts: Facts, entries: Sequence[Entry], holds: set[str], le
         yield Finding(row.id, 3, "it has a place that nobody owes the end of")
     wanted: set[str] = set()
     for entry in entries:
-        if entry.event == LeaseEvent.ACQUIRE.value and owed:
+        if owed:
             wanted.update(entry.details.get("holds", ()))
     if holds != wanted:
         for subject in sorted(wanted - holds):

@@ -27,7 +27,7 @@ from leasehold.states.lease import (
 )
 from leasehold.states.plan import REPLAY_TABLE, Answer, Move, Open, PlanRow, plan_row
 from leasehold.states.policy import POLICY_TABLE, Outcome, Policy, PolicyRow, cleanup_event
-from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, status, stuck
+from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, cleanup_status, status, stuck
 
 __all__ = [
     "CLEANUP_EVENTS",
@@ -66,6 +66,7 @@ __all__ = [
     "Transition",
     "apply",
     "cleanup_event",
+    "cleanup_status",
     "cleanup_transition",
     "fold",
     "plan_row",

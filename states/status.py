@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leasehold.states.cleanup import CleanupState
+from leasehold.states.cleanup import DUE, CleanupState
 from leasehold.states.code import ErrorCode
 from leasehold.states.facts import Facts
 from leasehold.states.lease import LIVE, LeaseState
@@ -58,6 +58,11 @@ def status(state: LeaseState, cleanup: CleanupState, error_code: str | None) -> 
         and (not row.cleanups or cleanup in row.cleanups)
         and (not row.codes or error_code in row.codes)
     )
+
+
+def cleanup_status(cleanup: CleanupState) -> str:
+    """The cleanup as the original's callers read it: ``pending``, ``failed``, else ``success``."""
+    return str(cleanup) if cleanup in DUE else "success"
 
 
 class Stuck(StrEnum):
