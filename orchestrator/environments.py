@@ -7,13 +7,15 @@ from typing import Any
 from leasehold.orchestrator.errors import NoSuch, WrongUsage
 from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.store.encoding import decode, encode
+from leasehold.orchestrator.store.insertion import unless_there
 from leasehold.orchestrator.store.store import Store
 from leasehold.states import Policy
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 LOCAL = "local"
+
+_MOST_LEASES = 10_000
 
 
 class EnvironmentStatus(StrEnum):
@@ -25,7 +27,10 @@ class EnvironmentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment, as it was read. ``ttl`` is seconds; ``version`` grows with each change."""
+    """One environment, as it was read. ``ttl`` is seconds; ``version`` grows with each change.
+
+    ``max_leases`` is how many places it has room for; none: it does not say.
+    """
 
     id: str
     company_id: str
@@ -38,6 +43,7 @@ class Environment:
     version: int
     created_at: int
     updated_at: int
+    max_leases: int | None = None
 
     @property
     def provider(self) -> str:
@@ -60,6 +66,7 @@ class Environment:
             "config": self.config,
             "policy": self.policy.value,
             "ttl": self.ttl,
+            "max_leases": self.max_leases,
             "status": self.status.value,
             "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at),
@@ -107,7 +114,7 @@ class Environments:
             values = self._values(company_id, LOCAL, LOCAL, {}, Policy.EPHEMERAL, None)
 
             def make(connection: Connection) -> Environment | None:
-                connection.execute(upsert(self._table).values(values).on_conflict_do_nothing())
+                connection.execute(unless_there(connection, self._table).values(values))
                 return self._select(connection, company_id, LOCAL)
 
             known = await self._store.read(lambda connection: self._select(connection, company_id, LOCAL))
@@ -125,11 +132,14 @@ class Environments:
         *,
         policy: Policy = Policy.EPHEMERAL,
         ttl: float | None = None,
+        max_leases: int | None = None,
     ) -> Environment:
-        """Make one. Raises ``WrongUsage`` where the name is taken or not usable."""
+        """Make one. Raises ``WrongUsage`` where the name is taken or not usable, or has room for none."""
+        if max_leases is not None and not 0 < max_leases <= _MOST_LEASES:
+            raise WrongUsage(f"an environment has room for 1 to {_MOST_LEASES} leases, not for {max_leases}")
         if not name or name != name.strip() or len(name) > 200 or not name.isprintable():
             raise WrongUsage(f"not a name for an environment: {name!r}")
-        values = self._values(company_id, name, driver, config, policy, ttl)
+        values = {**self._values(company_id, name, driver, config, policy, ttl), "max_leases": max_leases}
 
         def make(connection: Connection) -> None:
             connection.execute(insert(self._table).values(values))
@@ -211,4 +221,5 @@ def _environment(row: Any) -> Environment:
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        max_leases=row.max_leases,
     )

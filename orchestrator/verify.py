@@ -66,7 +66,7 @@ def _orphans(connection: Connection, tables: Schema) -> Iterator[Finding]:
     """Rows that belong to no lease, and the sequence of epochs."""
     lease, journal, hold, ledger = tables.lease, tables.journal, tables.hold, tables.ledger
     highest = connection.scalar(select(func.max(lease.c.epoch))) or 0
-    drawn = connection.scalar(select(ledger.c.epoch)) or 0
+    drawn = connection.scalar(tables.drawn) or 0
     if drawn < highest:
         yield Finding("", 1, f"the ledger has drawn epochs up to {drawn}, but a lease has {highest}")
     if (connection.scalar(select(func.count()).select_from(ledger)) or 0) != 1:

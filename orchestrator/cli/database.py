@@ -8,7 +8,8 @@ from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import choices_of, perform, settings_of
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.store.migration import HEAD
-from leasehold.orchestrator.store.store import Store, shown_url
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.store.url import shown_url
 
 
 def upgrade(context: typer.Context) -> int:

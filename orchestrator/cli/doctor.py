@@ -14,7 +14,8 @@ from leasehold.orchestrator.cli.session import choices_of, settings_of
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.migration import HEAD
-from leasehold.orchestrator.store.store import Store, shown_url
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.store.url import shown_url
 from pydantic import ValidationError
 
 _PROBE_SECONDS = 30.0

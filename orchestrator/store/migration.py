@@ -8,14 +8,16 @@ from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-HEAD = "0001"
+HEAD = "0002"
+_LOCK_SECONDS = 60
 
 
 def current(connection: Connection, schema: Schema) -> str | None:
     """The version that the store is at; none where there is no ledger."""
     if not inspect(connection).has_table(schema.version_table):
         return None
-    return connection.execute(text(f"SELECT version_num FROM {schema.version_table}")).scalar()
+    quoted = connection.dialect.identifier_preparer.quote(schema.version_table)
+    return connection.execute(text(f"SELECT version_num FROM {quoted}")).scalar()
 
 
 def ensure(engine: Engine, schema: Schema) -> None:
@@ -49,7 +51,8 @@ def _migrate(engine: Engine, schema: Schema) -> None:
         command.upgrade(config, HEAD)
         if connection.execute(select(schema.ledger.c.id)).first() is None:
             values = {"id": Ids().random(8), "created_at": wall(), "epoch": 0}
-            connection.execute(schema.ledger.insert().values(values))
+            there = {name: value for name, value in values.items() if name in schema.ledger.c}
+            connection.execute(schema.ledger.insert().values(there))
         connection.commit()
 
 
@@ -61,4 +64,7 @@ def begin_exclusive(connection: Connection, schema: Schema) -> None:
         raw.isolation_level = None
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
+        # whatever the role's default is: what waited for the lock sees what was committed under it
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(schema.version_table))))

@@ -1,9 +1,14 @@
-"""The tables. Times are microseconds since 1970 UTC in the store's time; JSON is text."""
+"""The tables. Times are microseconds since 1970 UTC in the store's time; JSON is text.
+
+On PostgreSQL the migrations give text the collation "C": compared byte by byte, as SQLite does, so that
+an id's beginning and its order mean the same on both.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Select, Sequence, Table, Text, column, select, text
+from sqlalchemy import table as named
 from sqlalchemy.schema import SchemaItem
 
 DEFAULT_PREFIX = "leasehold_"
@@ -11,7 +16,11 @@ DEFAULT_PREFIX = "leasehold_"
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tables of one ledger, under its prefix."""
+    """The tables of one ledger, under its prefix.
+
+    ``epochs`` is what epochs are drawn from on PostgreSQL, where no transaction then waits for another;
+    SQLite draws from its ledger's row.
+    """
 
     prefix: str
     metadata: MetaData
@@ -23,6 +32,14 @@ class Schema:
     journal: Table
     hold: Table
     activity: Table
+    epochs: Sequence | None
+
+    @property
+    def drawn(self) -> Select[Any]:
+        """Asks for the highest epoch that was drawn."""
+        if self.epochs is None:
+            return select(self.ledger.c.epoch)
+        return select(column("last_value", BigInteger)).select_from(named(self.epochs.name))
 
     @property
     def version_table(self) -> str:
@@ -33,6 +50,7 @@ class Schema:
 def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
     """The tables under ``prefix``, in a metadata of their own, for one of SQLAlchemy's dialects."""
     metadata = MetaData()
+    shared = dialect == "postgresql"
 
     def table(name: str, *columns: SchemaItem, with_rowid: bool = True) -> Table:
         return Table(f"{prefix}{name}", metadata, *columns, sqlite_with_rowid=with_rowid)
@@ -48,7 +66,7 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
             "ledger",
             Column("id", Text, primary_key=True),
             Column("created_at", BigInteger, nullable=False),
-            Column("epoch", BigInteger, nullable=False),
+            *(() if shared else (Column("epoch", BigInteger, nullable=False),)),
         ),
         boot=table(
             "boot",
@@ -77,6 +95,7 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
             Column("version", Integer, nullable=False),
             Column("created_at", BigInteger, nullable=False),
             Column("updated_at", BigInteger, nullable=False),
+            Column("max_leases", Integer),
             index("environment_name", "company_id", "name", unique=True),
         ),
         lease=table(
@@ -175,4 +194,5 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
             Column("details", Text, nullable=False),
             with_rowid=False,
         ),
+        epochs=Sequence(f"{prefix}epoch", metadata=metadata) if shared else None,
     )

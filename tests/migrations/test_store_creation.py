@@ -15,7 +15,8 @@ from alembic.migration import MigrationContext
 from leasehold.orchestrator import Lease, Orchestrator, Settings, StoreError, StoreTooNew
 from leasehold.orchestrator.store.migration import HEAD, current
 from leasehold.orchestrator.store.schema import schema
-from leasehold.orchestrator.store.store import Store, make_engine
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.store.url import backend_of
 from sqlalchemy import create_engine, inspect, select, text
 
 OPEN = """
@@ -35,7 +36,7 @@ def url(path: Path) -> str:
 
 async def test_the_migrations_make_what_the_schema_says(store_path: Path) -> None:
     tables = schema()
-    engine = make_engine(url(store_path), 5)
+    engine = backend_of(url(store_path), 5).engine
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": tables.version_table})
         assert compare_metadata(context, tables.metadata) == []
@@ -176,7 +177,7 @@ async def test_a_read_only_store_says_so(store_path: Path, tmp_path: Path) -> No
 async def test_times_grow_and_do_not_follow_the_wall_clock(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await Store.open(url(store_path))
     before = first.clock.now()
-    monkeypatch.setattr("leasehold.orchestrator.store.store.wall", lambda: 0)
+    monkeypatch.setattr("leasehold.orchestrator.store.sqlite_backend.wall", lambda: 0)
     second = await Store.open(url(store_path))
     assert 0 <= second.clock.now() - before < 60_000_000
     ledgers = await asyncio.gather(

@@ -1,0 +1,33 @@
+"""What the two kinds of store have in common for who opens one."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from leasehold.orchestrator.store.clock import Clock
+from leasehold.orchestrator.store.schema import Schema
+from leasehold.orchestrator.store.writer import Batches
+from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+
+
+class Backend(Protocol):
+    """One store's engine, and how it is used. What the database raises, it raises as ``StoreError``."""
+
+    engine: Engine
+
+    def there(self) -> bool:
+        """Whether there is anything to look at; looking may not make it."""
+        ...
+
+    def prepare(self, tables: Schema) -> tuple[Clock, str]:
+        """Create or migrate the ledger; gives its clock, and the name under which owners count by it."""
+        ...
+
+    def batches(self, tables: Schema) -> Batches:
+        """The writer's side of it."""
+        ...
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """What a query answers, with a connection and a transaction of its own."""
+        ...

@@ -1,0 +1,88 @@
+"""A store in a SQLite file."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
+from leasehold.orchestrator.store.errors import StoreError, StoreUrlWrong
+from leasehold.orchestrator.store.migration import begin_exclusive, ensure
+from leasehold.orchestrator.store.schema import Schema
+from leasehold.orchestrator.store.sqlite import SqliteBatches, explain
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
+from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
+
+
+class SqliteBackend:
+    """One file, whose processes share a machine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def at(cls, url: URL, patience: float) -> "SqliteBackend":
+        """Raises ``StoreUrlWrong``, and ``StoreError`` where the file's folder cannot be made."""
+        if url.database in (None, "", ":memory:"):
+            raise StoreUrlWrong("a store in memory cannot outlive a crash", hint="use sqlite:////path/to/file.db")
+        try:
+            Path(str(url.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the store's folder cannot be made: {error}") from error
+        engine = create_engine(url, connect_args={"timeout": patience, "check_same_thread": False})
+
+        @event.listens_for(engine, "connect")
+        def _configure(raw: sqlite3.Connection, _record: object) -> None:
+            raw.execute("PRAGMA journal_mode=WAL").fetchone()
+            raw.execute("PRAGMA synchronous=FULL")
+
+        return cls(engine)
+
+    def there(self) -> bool:
+        return Path(str(self.engine.url.database)).exists()
+
+    def prepare(self, tables: Schema) -> tuple[Clock, str]:
+        boot = boot_id()
+        try:
+            ensure(self.engine, tables)
+            with self.engine.connect() as connection:
+                offset = connection.scalar(select(tables.boot.c.clock_offset).where(tables.boot.c.id == boot))
+                if offset is None:
+                    connection.rollback()
+                    offset = _anchor(connection, tables, boot)
+        except DBAPIError as error:
+            raise _explained(error) from error
+        return Clock(offset), boot
+
+    def batches(self, tables: Schema) -> SqliteBatches:
+        return SqliteBatches(self.engine, tables)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        try:
+            with self.engine.connect() as connection:
+                return query(connection)
+        except DBAPIError as error:
+            raise _explained(error) from error
+
+
+def _anchor(connection: Connection, tables: Schema, boot: str) -> int:
+    begin_exclusive(connection, tables)
+    known = connection.scalar(select(tables.boot.c.clock_offset).where(tables.boot.c.id == boot))
+    if known is not None:
+        connection.rollback()
+        return int(known)
+    seen = [
+        connection.scalar(select(func.max(tables.owner.c.started_at))) or 0,
+        connection.scalar(select(func.max(tables.ledger.c.created_at))) or 0,
+    ]
+    offset = max(wall(), *seen) - since_boot()
+    connection.execute(tables.boot.insert().values(id=boot, clock_offset=offset))
+    connection.commit()
+    return offset
+
+
+def _explained(error: DBAPIError) -> StoreError:
+    cause = error.orig
+    return explain(cause) if isinstance(cause, sqlite3.Error) else StoreError(f"the store failed: {cause}")

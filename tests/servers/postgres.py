@@ -1,0 +1,103 @@
+"""A PostgreSQL server of the tests' own, on a temporary folder and a free port."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_LIBRARY = Path("/usr/lib/postgresql")
+
+
+def programs() -> Path | None:
+    """The folder of the newest server that is installed; none where there is none."""
+    found = sorted(_LIBRARY.glob("*/bin/pg_ctl"), key=lambda path: int(path.parent.parent.name))
+    if found:
+        return found[-1].parent
+    path = shutil.which("pg_ctl")
+    return None if path is None else Path(path).parent
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+class PostgresServer:
+    """``options`` are settings of the server; by default it does not wait for the disk."""
+
+    def __init__(self, folder: Path, bin: Path, options: Sequence[str] = ("fsync=off",)) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self._bin = bin
+        self._options = options
+        self._databases = 0
+        # the server refuses to run as root
+        self._as = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self._as:
+            shutil.chown(folder, "postgres")
+            for parent in folder.parents:
+                if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+
+    def create(self) -> None:
+        """Make the cluster and start it."""
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
+        self.start()
+
+    @property
+    def data(self) -> str:
+        return str(self.folder / "data")
+
+    def start(self) -> None:
+        settings = [f"-c {option}" for option in (f"port={self.port}", "listen_addresses=127.0.0.1", *self._options)]
+        options = " ".join([*settings, f"-k {self.folder}"])
+        self._run("pg_ctl", "-D", self.data, "-w", "-t", "30", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-t", "30", "-m", mode, "stop")
+
+    def restart(self) -> None:
+        """Everybody is cut off at once, as by a crash; then the log is played again."""
+        self.stop()
+        self.start()
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop the whole server in its tracks, or let it go on."""
+        pids = [int((Path(self.data) / "postmaster.pid").read_text().split()[0])]
+        pids += [row[0] for row in self.ask("SELECT pid FROM pg_stat_activity")] if frozen else []
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def url(self, database: str = "postgres", user: str = "postgres", query: str = "") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{query}"
+
+    def ask(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement as its owner, outside a transaction."""
+        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=10) as connection:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def database(self, template: str = "template1") -> str:
+        """The name of a fresh database, a copy of the template."""
+        self._databases += 1
+        name = f"t{self._databases}"
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, database: str) -> None:
+        self.ask(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as, str(self._bin / program), *arguments]
+        done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        if done.returncode != 0:
+            log = self.folder / "log"
+            raise AssertionError(done.stderr.decode() + (log.read_text() if log.exists() else ""))
