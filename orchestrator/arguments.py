@@ -24,6 +24,7 @@ class LeaseArguments(TypedDict, total=False):
     policy: str | Policy | None
     keep_for: float | str
     ttl: float | str | None
+    wait: float | str | None
     share: bool
     sync_back: str | SyncBack | None
     owner_lost: str | OwnerLost

@@ -1,7 +1,7 @@
 """Reading leases: rows as they stand, made into leases, records and listings."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,8 @@ class Row:
     @property
     def stuck(self) -> Stuck | None:
         """Why it is stuck; none where it is not."""
-        return stuck(self.facts, self.now, owner_alive=self.alive)
+        waits_until = (self.facts.created_at or 0) + int(self.terms.request.wait * 1e6)
+        return stuck(self.facts, self.now, owner_alive=self.alive, waits_until=waits_until)
 
 
 class Ledger:
@@ -103,9 +104,21 @@ class Ledger:
         ]
         return fitting[:limit]
 
+    async def live_of_run(self, company_id: str, run_id: str) -> Sequence[Row]:
+        """A run's leases that have not ended, oldest first."""
+        lease = self._store.schema.lease
+        condition = and_(lease.c.run_id == run_id, lease.c.company_id == company_id, lease.c.ended_at.is_(None))
+        rows = await self._store.read(lambda connection: self._rows(connection, condition, limit=None))
+        return rows[::-1]
+
     async def of_run(self, company_id: str, run_id: str) -> Sequence[Row]:
         """All leases of a run, newest first."""
         return await self.listing(company_id, run_id=run_id)
+
+    async def of_ids(self, ids: Iterable[str]) -> Sequence[Row]:
+        """The leases of these ids, of whatever company, newest first."""
+        condition = self._store.schema.lease.c.id.in_([*ids])
+        return await self._store.read(lambda connection: self._rows(connection, condition, limit=None))
 
     async def parked(self, terms: Terms, *, by_workspace: bool) -> Sequence[Row]:
         """The leases whose parked places may serve another of the same company, environment, agent and

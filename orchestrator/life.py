@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from leasehold.drivers import Mode, Transport, syncs_back
+from leasehold.drivers import DriverError, Mode, Transport, syncs_back
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
@@ -121,14 +121,14 @@ class Life:
 
     # --- what the orchestrator calls
 
-    async def bring_up(self, lease: Lease, parked: Callable[[Lease], Awaitable[str]]) -> None:
+    async def bring_up(self, lease: Lease, ready: Callable[[Lease], Awaitable[str]]) -> None:
         """Take a new lease to ``targeted``, or to ``leased`` where its tree is named later.
 
-        ``parked`` finds a place to take over, where the policy reuses places. Raises ``StepFailed`` once
-        the failure is recorded.
+        ``ready`` is awaited before acquire: it waits for a slot, finds a place to take over, or says why
+        there is none. Raises ``StepFailed`` once the failure is recorded.
         """
         await self._commits.owner.ensure()
-        await self._through(lease, _HELD if lease.terms.request.late else _UP, parked)
+        await self._through(lease, _HELD if lease.terms.request.late else _UP, ready)
 
     async def go_on(self, lease: Lease, *events: LeaseEvent, papers: Mapping[str, str | None] | None = None) -> None:
         """Take a lease through further steps; ``papers`` are committed with the first of their outcomes.
@@ -143,15 +143,16 @@ class Life:
         self,
         lease: Lease,
         events: Iterable[LeaseEvent],
-        parked: Callable[[Lease], Awaitable[str]] | None = None,
+        ready: Callable[[Lease], Awaitable[str]] | None = None,
     ) -> None:
         async with lease.lock:
             try:
                 for event in events:
                     if lease.interruption is not None:
                         raise Interrupted
-                    reuses = parked and event is LeaseEvent.ACQUIRE and lease.terms.policy.reuses
-                    why = await parked(lease) if parked and reuses else ""
+                    if event is LeaseEvent.RESOLVE and lease.facts.version:
+                        continue  # it has waited for a slot, which another got
+                    why = await self._ready(lease, ready) if ready and event is LeaseEvent.ACQUIRE else ""
                     await self._engine.attempt(lease, event, why)
                 if lease.interruption is not None:
                     raise Interrupted
@@ -170,10 +171,9 @@ class Life:
         Gives the failure to raise.
         """
         async with lease.lock:
-            event = LeaseEvent.REALIZE
             if lease.facts.version == 0:
                 await self._engine.attempt(lease, LeaseEvent.RESOLVE)
-                event = LeaseEvent.ACQUIRE
+            event = LeaseEvent.ACQUIRE if lease.ahead.state is LeaseState.RESOLVED else LeaseEvent.REALIZE
             failed = self._engine.failed(lease, event, error)
             failed.__cause__ = error
             await self._end_failed(lease, failed.failure)
@@ -239,6 +239,12 @@ class Life:
         )
 
     # --- beneath them
+
+    async def _ready(self, lease: Lease, ready: Callable[[Lease], Awaitable[str]]) -> str:
+        try:
+            return await ready(lease)
+        except DriverError as error:
+            raise self._engine.failed(lease, LeaseEvent.ACQUIRE, error) from error
 
     async def _reported(self, lease: Lease, operation: Coroutine[Any, Any, None]) -> None:
         try:

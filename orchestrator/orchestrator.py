@@ -1,14 +1,17 @@
 """The library's front door."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from leasehold.drivers import Driver, Mode, Registry, Target
 from leasehold.orchestrator.adapters import Adapter, Adapters
 from leasehold.orchestrator.arguments import LeaseArguments
+from leasehold.orchestrator.capacity import SLOT, Capacity
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.engine import Engine
@@ -33,6 +36,7 @@ from leasehold.states import CleanupState, Entry, ErrorCode, Facts, IllegalTrans
 from sqlalchemy import Engine as SqlEngine
 
 _TRIES = 5
+_SUPERSEDED = Failure(ErrorCode.LEASE_CANCELLED, "its run has a lease there already", "caller")
 
 
 class Orchestrator:
@@ -52,6 +56,7 @@ class Orchestrator:
         self._life = Life(Engine(self._commits, steps, self.redaction), self._commits, steps, self.redaction)
         self._others = Takeover(self._life, self._commits, self.ledger)
         self._reuse = Reuse(self.ledger, self._others)
+        self._capacity = Capacity(self._commits, self.environments, self.ledger, self._others)
 
     @classmethod
     @asynccontextmanager
@@ -118,6 +123,7 @@ class Orchestrator:
         policy: str | Policy | None = None,
         keep_for: float | str = 86400.0,
         ttl: float | str | None = None,
+        wait: float | str | None = None,
         share: bool = False,
         sync_back: str | SyncBack | None = None,
         owner_lost: str | OwnerLost = OwnerLost.FAIL,
@@ -151,6 +157,7 @@ class Orchestrator:
             policy=None if policy is None else _member(Policy, policy, "policy"),
             keep_for=seconds(keep_for),
             ttl=end or await self._ttl(company_id or self.settings.company, environment),
+            wait=0.0 if wait is None else seconds(wait),
             share=share,
             sync_back=_member(SyncBack, sync_back, "sync_back"),
             owner_lost=_member(OwnerLost, owner_lost, "owner_lost") or OwnerLost.FAIL,
@@ -284,17 +291,24 @@ class Orchestrator:
         lease = Lease(
             self._life, Terms(self.store.ids.sortable(self.store.clock.now()), request, policy), Facts(), listener
         )
+        ready = partial(self._ready, until=time.monotonic() + request.wait)
+        tries = 0
         try:
-            for _ in range(_TRIES):
+            while tries < _TRIES:
+                tries += 1
                 try:
-                    await self._life.settled(lease, self._life.bring_up(lease, self._reuse.find))
+                    await self._life.settled(lease, self._life.bring_up(lease, ready))
                 except (EnvironmentChanged, PlaceTaken):
                     self.environments.forget(request.company_id)
                     lease.draft = None
                 except HoldConflict as conflict:
                     lease.draft = None
+                    if conflict.subject.startswith(SLOT):
+                        tries -= 1  # another took the slot: look again, until the wait is over
+                        continue
                     own = await self._others.resolve_conflict(lease, conflict)
                     if own is not None:
+                        await self._life.fail(lease, _SUPERSEDED)
                         return own
                 else:
                     return lease
@@ -305,6 +319,12 @@ class Orchestrator:
             if lease.facts.state.live and lease.lost is None:  # it came up just then, and nobody gets it
                 await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
             raise
+
+    async def _ready(self, lease: Lease, until: float) -> str:
+        """What acquire needs first: a place to take over, where the policy reuses places, and a slot."""
+        why = await self._reuse.find(lease) if lease.terms.policy.reuses else ""
+        await self._capacity.take(lease, until)
+        return why
 
     async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
         """An operator elsewhere asked this owner to end or extend a lease."""

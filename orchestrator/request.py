@@ -46,6 +46,7 @@ class Request:
     policy: str | None = None
     keep_for: float = 86400.0
     ttl: float | None = None
+    wait: float = 0.0
     share: bool = False
     sync_back: SyncBack | None = None
     owner_lost: OwnerLost = OwnerLost.FAIL
@@ -84,6 +85,7 @@ class Request:
             "provision_timeout": self.provision_timeout,
             "keep_for": self.keep_for,
             "ttl": self.ttl,
+            "wait": self.wait,
             "share": self.share,
             "sync_back": self.sync_back,
             "owner_lost": self.owner_lost,

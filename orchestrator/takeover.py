@@ -28,7 +28,6 @@ class Takeover:
         """The run's own lease, or none where the dead holder was ended. Raises ``StepFailed``."""
         row = await self._ledger.find(None, conflict.holder)
         request, holder = lease.terms.request, row.terms.request
-        dead = row.facts.owner is not None and not row.alive
         ours = holder.company_id == request.company_id
         free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.alive
         if lease.facts.version == 0 and ours and holder.run_id == request.run_id and free:
@@ -38,11 +37,9 @@ class Takeover:
         if ours and row.facts.cleanup is CleanupState.PARKED:
             if not (await self.clean_up(row, force=False)).cleanup.open:
                 return None
-        elif dead or (not row.facts.state.live and not row.alive):
-            taken = await self.take(row, force=False)
+        else:
             why = "its owner was lost, and another run needed what it held"
-            await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
-            if not taken.cleanup.open:
+            if await self.end_dead(row, why) and not (await self._ledger.find(None, row.terms.id)).facts.cleanup.open:
                 return None
         subject = conflict.subject.split(":", 2)[-1]
         by = f"lease {row.terms.id} (run {holder.run_id}" if ours else "a lease of another company"
@@ -50,6 +47,15 @@ class Takeover:
             by += f", issue {holder.issue_id})" if holder.issue_id else ")"
         held = Held(f"{subject} is held by {by}", hint="wait for it to end, release it, or use --share")
         raise await self._life.refuse(lease, held)
+
+    async def end_dead(self, row: Row, why: str) -> bool:
+        """End a lease whose owner is gone, and its place; whether it was one."""
+        dead = row.facts.owner is not None and not row.alive
+        if dead or (not row.facts.state.live and not row.alive):
+            taken = await self.take(row, force=False)
+            await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+            return True
+        return False
 
     async def take(self, row: Row, *, force: bool) -> Lease:
         """Become the owner of a lease that nobody living holds. Raises ``StillHeld`` and ``LeaseLost``."""

@@ -84,10 +84,14 @@ class Stuck(StrEnum):
     WAITING = "waiting", "it waits for a place beyond its deadline"
 
 
-def stuck(facts: Facts, now: int, *, owner_alive: bool) -> Stuck | None:
+_LATE = 5_000_000  # microseconds in which who waited notices that its time is over
+
+
+def stuck(facts: Facts, now: int, *, owner_alive: bool, waits_until: int | None = None) -> Stuck | None:
     """Why a lease is stuck at ``now`` (microseconds), or ``None``.
 
-    ``owner_alive`` says whether the owner that the lease names renewed itself in time.
+    ``owner_alive`` says whether the owner that the lease names renewed itself in time; ``waits_until`` how
+    long it may wait for a place.
     """
     busy = facts.state.live or facts.pending_event is not None
     if busy and facts.owner is not None and not owner_alive:
@@ -100,7 +104,8 @@ def stuck(facts: Facts, now: int, *, owner_alive: bool) -> Stuck | None:
             return Stuck.OWNER_LOST
         if facts.expires_at is not None and facts.expires_at < now:
             return Stuck.EXPIRED
-        return None
+        waits = facts.state is LeaseState.RESOLVED and facts.pending_event is None
+        return Stuck.WAITING if waits and waits_until is not None and waits_until + _LATE < now else None
     if facts.pending_event is None and facts.cleanup in (CleanupState.PENDING, CleanupState.FAILED):
         return Stuck.CLEANUP_FAILED
     return None

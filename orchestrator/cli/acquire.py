@@ -19,6 +19,7 @@ from leasehold.orchestrator.cli.leasing import (
     Ttl,
     Untracked,
     Variables,
+    Wait,
     Workspace,
     request,
 )
@@ -45,6 +46,7 @@ def acquire(
     untracked: Untracked = False,
     sync_back: SyncBack = None,
     ttl: Ttl = None,
+    wait: Wait = None,
     share: Share = False,
     quiet: Quiet = False,
 ) -> int:
@@ -68,6 +70,7 @@ def acquire(
         untracked=untracked,
         sync_back=sync_back,
         ttl=ttl,
+        wait=wait,
         share=share,
     )
     choices = choices_of(context)

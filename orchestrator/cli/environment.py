@@ -30,6 +30,9 @@ def add(
     ] = None,
     policy: Annotated[str, typer.Option(metavar="P", help="What becomes of places after a run.")] = "ephemeral",
     ttl: Annotated[str | None, typer.Option(metavar="T", help="The end of leases that get no --ttl.")] = None,
+    max_leases: Annotated[
+        int | None, typer.Option(metavar="N", help="It has room for N places at a time; run --wait waits for one.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Make an environment: a named, configured place of one driver.
@@ -43,7 +46,9 @@ def add(
     async def work(orchestrator: Orchestrator) -> int:
         checked = _checked(orchestrator.registry, driver, config, chosen)
         company = orchestrator.settings.company
-        made = await orchestrator.environments.add(company, name, driver, checked, policy=chosen, ttl=end)
+        made = await orchestrator.environments.add(
+            company, name, driver, checked, policy=chosen, ttl=end, max_leases=max_leases
+        )
         if as_json:
             emit(made.record())
         else:
@@ -85,6 +90,7 @@ def show(context: typer.Context, name: EnvironmentName, as_json: Json = False) -
                 [
                     *((key, str(record[key])) for key in ("id", "name", "driver", "provider", "policy", "status")),
                     ("ttl", _ttl(found)),
+                    ("max leases", "" if found.max_leases is None else str(found.max_leases)),
                     ("created", record["created_at"]),
                     ("updated", record["updated_at"]),
                     *((f"set {key}", _written(value)) for key, value in sorted(found.config.items())),

@@ -50,6 +50,9 @@ SyncBack: TypeAlias = Annotated[
     typer.Option(metavar="W", help="Bring changes back into the tree: on-success, always or never."),
 ]
 Ttl: TypeAlias = Annotated[str | None, typer.Option(metavar="T", help="The lease ends after T at the latest.")]
+Wait: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="T", help="Where the environment is full, wait for a place for T, in turn.")
+]
 Share: TypeAlias = Annotated[bool, typer.Option("--share", help="Do not hold the tree for this lease alone.")]
 Timeout: TypeAlias = Annotated[str | None, typer.Option(metavar="T", help="End the command after T: exit code 124.")]
 

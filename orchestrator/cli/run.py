@@ -23,6 +23,7 @@ from leasehold.orchestrator.cli.leasing import (
     Ttl,
     Untracked,
     Variables,
+    Wait,
     Workspace,
     request,
 )
@@ -52,6 +53,7 @@ def run(
     sync_back: SyncBack = None,
     timeout: Timeout = None,
     ttl: Ttl = None,
+    wait: Wait = None,
     share: Share = False,
     quiet: Quiet = False,
 ) -> int:
@@ -80,6 +82,7 @@ def run(
         untracked=untracked,
         sync_back=sync_back,
         ttl=ttl,
+        wait=wait,
         share=share,
     )
     limit = None if timeout is None else seconds(timeout)

@@ -1,0 +1,142 @@
+"""Capacity: an environment with room for so many leases has that many slots.
+
+A slot is a hold like any other: taken with acquire's intent, given back by the write that ends cleanup
+(docs/design/006-capacity.md). Who finds none free waits for its turn, at ``resolved``.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.duration import spoken
+from leasehold.orchestrator.environments import Environments, EnvironmentStatus
+from leasehold.orchestrator.error_table import Held
+from leasehold.orchestrator.errors import LeaseLost
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.ledger import Ledger, Row
+from leasehold.orchestrator.step import Interrupted, News
+from leasehold.orchestrator.takeover import Takeover
+from leasehold.states import CleanupState, IllegalTransition, LeaseEvent, LeaseState
+from sqlalchemy import Connection, select
+
+SLOT = "slot:"
+
+_PAUSE = 0.05  # seconds before the first further look; they double
+_LONGEST_PAUSE = 1.0
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The slots that are taken, by their lease, and how many living leases waited earlier."""
+
+    taken: dict[str, str]
+    earlier: int
+
+
+class Capacity:
+    """Gives leases their slots, in the order in which they came."""
+
+    def __init__(self, commits: Commits, environments: Environments, ledger: Ledger, others: Takeover) -> None:
+        self._commits = commits
+        self._environments = environments
+        self._ledger = ledger
+        self._others = others
+
+    async def take(self, lease: Lease, until: float) -> None:
+        """Give the lease a slot to claim, waiting for one until ``until`` of the monotonic clock.
+
+        Raises ``Held`` when that is over, ``Interrupted`` where the lease is told to stop.
+        """
+        company_id, environment_id = lease.terms.request.company_id, lease.terms.environment_id
+        environment = await self._environments.find(company_id, environment_id)
+        if environment is None or environment.max_leases is None:
+            return
+        room, pause = environment.max_leases, _PAUSE
+        slots = [f"{SLOT}{environment.id}:{number}" for number in range(room)]
+        own = tuple(subject for subject in lease.subjects if not subject.startswith(SLOT))
+        while True:
+            view = await self._commits.store.read(lambda connection: self._look(connection, lease))
+            free = [slot for slot in slots if slot not in view.taken][view.earlier :]
+            if lease.parked is not None:  # its slot comes with its place
+                free = [slot for slot, holder in view.taken.items() if holder == lease.parked.id] or free
+            if free:
+                lease.subjects = (*own, free[0])
+                return
+            holders = await self._ledger.of_ids(set(view.taken.values()))
+            if await self._made_room(holders):
+                continue
+            left = until - time.monotonic()
+            if left <= 0:
+                raise Held(_full(lease, holders), hint="wait longer with --wait, or end one of them")
+            await self._wait(lease, min(left, pause), f"waits for a place: {_named(holders)}")
+            pause = min(_LONGEST_PAUSE, pause * 2)
+            environment = await self._environments.get(company_id, environment.id)
+            if environment.status is not EnvironmentStatus.ACTIVE:
+                raise Held(f'environment "{environment.name}" was archived while this lease waited for a place')
+
+    def _look(self, connection: Connection, lease: Lease) -> _View:
+        store = self._commits.store
+        hold, table, owner = store.schema.hold, store.schema.lease, store.schema.owner
+        first = f"{SLOT}{lease.terms.environment_id}:"
+        rows = connection.execute(select(hold).where(hold.c.subject >= first, hold.c.subject < first + "\x7f"))
+        taken = {row.subject: row.lease_id for row in rows}
+        waiting = (
+            select(table.c.id)
+            .join(owner, table.c.owner == owner.c.id)
+            .where(
+                table.c.ended_at.is_(None),
+                table.c.company_id == lease.terms.request.company_id,
+                table.c.environment_id == lease.terms.environment_id,
+                table.c.state == LeaseState.RESOLVED.value,
+                table.c.pending_event.is_(None),
+                table.c.id < lease.id,
+                owner.c.alive_until >= store.clock.now(),
+            )
+        )
+        return _View(taken, len(connection.execute(waiting).all()))
+
+    async def _made_room(self, holders: Sequence[Row]) -> bool:
+        """End a place that is only parked, or whose owner is gone; whether one was ended."""
+        for row in holders:
+            parked = row.facts.cleanup is CleanupState.PARKED
+            try:
+                if not parked and not await self._others.end_dead(row, "its owner was lost, and another run waited"):
+                    continue
+                if parked:
+                    await self._others.clean_up(row, force=False)
+            except (LeaseLost, IllegalTransition):
+                return True  # somebody else ended it, or took it over, just then
+            if not (await self._ledger.find(None, row.terms.id)).facts.cleanup.open:
+                return True
+        return False
+
+    async def _wait(self, lease: Lease, seconds: float, why: str) -> None:
+        if lease.facts.version == 0:
+            await self._commits.flush(lease)  # it waits at ``resolved``, where everybody sees its turn
+            if lease.listener is not None:
+                lease.listener(News(lease.id, LeaseEvent.ACQUIRE.value, "progress", why))
+        self._commits.owner.check(lease)
+        lease.stop = asyncio.Event()
+        if lease.interruption is not None:
+            raise Interrupted
+        try:
+            async with asyncio.timeout(seconds):
+                await lease.stop.wait()
+        except TimeoutError:
+            return
+        finally:
+            lease.stop = None
+        raise Interrupted
+
+
+def _full(lease: Lease, holders: Sequence[Row]) -> str:
+    return f"no place within {spoken(lease.terms.request.wait)}; {_named(holders)}"
+
+
+def _named(holders: Sequence[Row]) -> str:
+    named = [f"lease {row.terms.id} (run {row.terms.request.run_id})" for row in holders[:_NAMED]]
+    more = f" and {len(holders) - _NAMED} more" if len(holders) > _NAMED else ""
+    return f"{len(holders)} held by {', '.join(named)}{more}" if holders else "others waited earlier"
