@@ -96,8 +96,6 @@ async def test_a_place_that_changes_hands_keeps_its_slot(orchestrator: Orchestra
 async def test_what_a_lost_owner_held_makes_room(
     orchestrator: Orchestrator, tree: Path, open_orchestrator: Any
 ) -> None:
-    orchestrator: Orchestrator, tree: Path, open_orchestrator: Any
-) -> None:
     await environment(orchestrator, 1)
     async with open_orchestrator() as other:
         lost = await other.acquire(environment="place", workspace=tree)

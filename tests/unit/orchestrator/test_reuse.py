@@ -77,7 +77,7 @@ async def test_one_place_serves_one_of_two(orchestrator: Orchestrator, tree: Pat
     ids=["agent", "adapter", "company"],
 )
 async def test_the_place_of_another_is_left_alone(
-    orchestrator: Orchestrator, tree: Path, provider: Provider, other: dict[str, str]
+    orchestrator: Orchestrator, tree: Path, provider: Provider, other: dict[str, Any]
 ) -> None:
     await environment(orchestrator)
     config = {"transport": "sandbox"}
@@ -149,7 +149,7 @@ async def test_a_failed_resume_leaves_the_place_to_the_new_lease(
 
 async def test_a_hold_goes_over_with_the_place(orchestrator: Orchestrator, tree: Path) -> None:
     await environment(orchestrator, exclusive_modes=["in_place"])
-    request = {"environment": "place", "workspace": tree, "mode": "in_place"}
+    request: dict[str, Any] = {"environment": "place", "workspace": tree, "mode": "in_place"}
     first = await orchestrator.acquire(**request)
     await first.release()
     second = await orchestrator.acquire(**request)
@@ -160,7 +160,7 @@ async def test_a_hold_goes_over_with_the_place(orchestrator: Orchestrator, tree:
 
 async def test_a_parked_place_in_the_way_is_ended(orchestrator: Orchestrator, tree: Path) -> None:
     await environment(orchestrator, exclusive_modes=["in_place"])
-    request = {"environment": "place", "workspace": tree, "mode": "in_place"}
+    request: dict[str, Any] = {"environment": "place", "workspace": tree, "mode": "in_place"}
     first = await orchestrator.acquire(**request)
     await first.release()
     async with orchestrator.lease(**request, policy="ephemeral"):
