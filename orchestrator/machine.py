@@ -21,11 +21,12 @@ class _Ordered(AsyncTransition):
 
     async def execute(self, event_data: Any) -> bool:  # type: ignore[override]  # the base's stub is the synchronous one
         lease, event = event_data.model, event_data.event.name
+        ahead = lease.ahead
         # a step that is open passed its guards when it was claimed, and this firing closes it
-        if lease.ahead.pending_event != event_data.args[0].closes:
+        if ahead.pending_event != event_data.args[0].closes:
             for condition in self.conditions:
                 guard: Any = condition.func
-                why = guard(lease.ahead)
+                why = guard(ahead)
                 if why is not None:
                     raise IllegalTransition(lease.id, event, str(self.source), why)
         for callback in self.before:

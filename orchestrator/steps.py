@@ -129,7 +129,7 @@ class Steps:
         assert lease.driver is not None
         assert lease.terms.mode is not None
         context = self.context(lease, step)
-        if getattr(lease.config, "probe", False):
+        if vars(lease.config).get("probe"):
             health = await self._verb(lease, step, context, lease.driver.probe(lease.config))
             if not health.ok:
                 raise ProbeFailed(health.detail, hint="leasehold env probe shows what is wrong and how to mend it")
@@ -168,7 +168,9 @@ class Steps:
         tree = lease.terms.request.tree(lease.tree, lease.terms.mode)
         handle = _handle(lease)
         record = await self._verb(lease, step, context, lease.driver.realize(handle, tree, context))
-        record = replace(record, cwd=realized_cwd(record.cwd, handle.data.get("remote_cwd"), tree.path))
+        cwd = realized_cwd(record.cwd, handle.data.get("remote_cwd"), tree.path)
+        if cwd != record.cwd:
+            record = replace(record, cwd=cwd)
         lease.realized = record
         text = encode(record.to_json())
         step.papers["realization"] = text
@@ -187,10 +189,10 @@ class Steps:
     async def provision(self, lease: Lease, step: Step) -> None:
         """Run the provision command in the realized place, and take the baseline."""
         assert lease.driver is not None
-        context, request = self.context(lease, step), lease.terms.request
         if "passed_over" in step.details:
-            await self._baseline(lease, step, context)
+            await self._baseline(lease, step)
             return
+        context, request = self.context(lease, step), lease.terms.request
         handle, realization = _handle(lease), _realization(lease)
         opened = lease.driver.target(handle, realization, _lasting(context))
         target = await self._verb(lease, step, context, opened)
@@ -331,9 +333,10 @@ class Steps:
             if stoppable:
                 lease.commands.discard(watch)
 
-    async def _baseline(self, lease: Lease, step: Step, context: Context) -> None:
+    async def _baseline(self, lease: Lease, step: Step, context: Context | None = None) -> None:
         driver = self.driver_of(lease)
         if syncs_back(driver) and lease.terms.mode is not Mode.IN_PLACE:
+            context = context or self.context(lease, step)
             await self._verb(lease, step, context, driver.baseline(_handle(lease), _realization(lease), context))
 
     async def _release(self, lease: Lease, step: Step, handle: Handle, mode: ReleaseMode, context: Context) -> None:

@@ -47,8 +47,7 @@ def apply(after: Facts, entry: Entry) -> None:
     if entry.seq != after.version + 1:
         raise BrokenJournal(6, entry.seq, f"row {after.version + 1} is missing")
     _check_holder(after, entry)
-    failing = entry.kind is Kind.FAILED or entry.event == LeaseEvent.FAIL
-    if entry.error_code is not None and not failing:
+    if entry.error_code is not None and entry.kind is not Kind.FAILED and entry.event != LeaseEvent.FAIL:
         raise BrokenJournal(7, entry.seq, f"{entry.event} {entry.kind} has an error code")
     if after.version == 0:
         after.created_at, after.owners = entry.at, 1
@@ -79,7 +78,7 @@ def _check_holder(facts: Facts, entry: Entry) -> None:
 
 def _lease_step(after: Facts, entry: Entry) -> None:
     row = transition(entry.event)
-    if entry.source != str(after.state) or after.state not in row.sources:
+    if entry.source != after.state or after.state not in row.sources:
         raise BrokenJournal(5, entry.seq, f"{entry.event} from {entry.source} at {after.state}")
     _settle_or_claim(after, entry, row)
     match entry.kind:
@@ -135,7 +134,7 @@ def _fail(after: Facts, entry: Entry, row: Transition) -> None:
 
 def _cleanup_step(after: Facts, entry: Entry) -> None:
     row = cleanup_transition(entry.event)
-    if entry.source != str(after.cleanup) or after.cleanup not in row.sources:
+    if entry.source != after.cleanup or after.cleanup not in row.sources:
         raise BrokenJournal(5, entry.seq, f"{entry.event} from {entry.source} at {after.cleanup}")
     _settle_or_claim(after, entry, row)
     match entry.kind:
@@ -194,7 +193,7 @@ def _check_guards(after: Facts, entry: Entry, guards: tuple[str, ...]) -> None:
 
 
 def _require_dest(entry: Entry, dest: LeaseState | CleanupState) -> None:
-    if entry.dest != str(dest):
+    if entry.dest != dest:
         raise BrokenJournal(5, entry.seq, f"{entry.event} {entry.kind} leads to {dest}, not to {entry.dest}")
 
 
