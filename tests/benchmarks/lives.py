@@ -51,7 +51,9 @@ async def engine_lives(folder: Path, concurrent: int, lives: int) -> tuple[float
         await work_once(orchestrator, folder)
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(concurrent)))
-        return lives / (time.perf_counter() - began), driver.looked
+        took = time.perf_counter() - began
+    driver.close()
+    return lives / took, driver.looked
 
 
 async def work_once(orchestrator: Orchestrator, folder: Path) -> None:
