@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from leasehold.drivers import Mode
-from leasehold.orchestrator.request import OwnerLost, SyncBack
+from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
 from leasehold.orchestrator.step import Listener
 from leasehold.states import Policy
 
@@ -35,3 +36,28 @@ class LeaseArguments(TypedDict, total=False):
     company_id: str | None
     env: Mapping[str, str] | None
     listener: Listener | None
+
+
+def check_ids(request: Request) -> None:
+    """Raise ``WrongUsage`` for ids that cannot be stored."""
+    ids = f"{request.company_id}{request.run_id}{request.issue_id}{request.agent_id}{request.adapter_type}"
+    try:
+        ids.encode()
+    except UnicodeEncodeError:
+        raise WrongUsage("an id of the run is no text") from None
+
+
+def absolute(path: str | Path) -> str:
+    """A path as it is stored."""
+    return str(Path(path).expanduser().absolute())
+
+
+def member(kind: Any, value: Any, name: str) -> Any:
+    """The member of an enum that a value names; none for none. Raises ``WrongUsage``, with what there is."""
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(kind)
+        raise WrongUsage(f"there is no {name} {value!r}", hint=f"use one of: {known}") from None

@@ -35,6 +35,7 @@ FREE: dict[tuple[str, str], str] = {
     ("environment", "*"): "an operator's settings: each lease pins what it was resolved with",
     ("boot", "*"): "how this boot counts time: a new one is anchored when it is missing",
     ("activity", "*"): "a log for people and the host; nothing is decided by it",
+    ("execution_workspace", "*"): "a platform's own records: Leasehold carries them and never interprets them",
     ("ledger", "created_at"): "read by people only",
 }
 
@@ -108,9 +109,9 @@ def _page(connection: Connection, store: Store, after: str) -> tuple[str | None,
 def _handed_over(connection: Connection, lease: Table, row: Any, journal: Sequence[Any]) -> Iterator[Finding]:
     """The place, under its key, is the one that the other lease recorded."""
     taker = decode(journal[-1].details).get("to") if journal else None
-    key = connection.scalar(select(lease.c.resource_key).where(lease.c.id == taker))
-    if key != row.resource_key:
-        yield Finding(row.id, 2, f"its place was handed over to lease {taker}, which has {key}")
+    found = connection.execute(select(lease.c.resource_key).where(lease.c.id == taker)).first()
+    if found is not None and found.resource_key != row.resource_key:  # one that was pruned has nothing to say
+        yield Finding(row.id, 2, f"its place was handed over to lease {taker}, which has {found.resource_key}")
 
 
 def _lease(row: Any, journal: Sequence[Any], holds: set[str], ledger: str) -> Iterator[Finding]:

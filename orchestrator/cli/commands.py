@@ -64,6 +64,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("doctor", "What works on this machine, and how to mend the rest.", "doctor:doctor", _HEALTH),
     Command("verify", "Check every lease against its journal.", "verify:verify", _HEALTH),
+    Command("prune", "Delete leases that ended long ago, with their journals.", "prune:prune", _HEALTH),
     Command(
         "db",
         "The store: upgrade, current.",

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from leasehold.orchestrator.arguments import member
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.display import emit, fields, out, table, when
 from leasehold.orchestrator.cli.ended import command
 from leasehold.orchestrator.cli.options import Json, LeaseId
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.duration import spoken
-from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.record import journal_records, lease_record
@@ -30,8 +30,8 @@ def ls(
     as_json: Json = False,
 ) -> int:
     """List leases, newest first."""
-    in_state = None if state is None else _member(LeaseState, state, "state")
-    of_status = None if status is None else _member(Status, status, "status")
+    in_state = None if state is None else member(LeaseState, state, "state")
+    of_status = None if status is None else member(Status, status, "status")
     choices = choices_of(context)
 
     async def work(orchestrator: Orchestrator) -> int:
@@ -223,10 +223,3 @@ def _why(row: Row) -> str:
 
 def _joined(first: str | None, second: str | None) -> str | None:
     return f"{first}: {second}" if first and second else first
-
-
-def _member(kind: Any, value: str, name: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError:
-        raise WrongUsage(f"there is no {name} {value!r}", hint=f"use one of: {', '.join(kind)}") from None

@@ -20,7 +20,12 @@ class Ids:
 
     def sortable(self, at: int) -> str:
         """An id that sorts by its time (microseconds since 1970 UTC): ``l``, 9 characters of it, 10 random."""
-        return f"l{_base32(at // 1000, 9)}{_base32(self._random.getrandbits(50), 10)}"
+        return f"{self.first_of(at)}{_base32(self._random.getrandbits(50), 10)}"
+
+    @staticmethod
+    def first_of(at: int) -> str:
+        """What the ids of that time begin with: every earlier id sorts before it."""
+        return f"l{_base32(at // 1000, 9)}"
 
 
 def _base32(value: int, length: int) -> str:
