@@ -11,13 +11,16 @@ from leasehold.drivers import Command, Driver, Realization, Result, Streams, Tar
 from leasehold.orchestrator.draft import Draft
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
+from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.step import Failure, Listener
 from leasehold.orchestrator.terms import Terms
 from leasehold.orchestrator.watch import Stopped, Watch
-from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState, Status, status
+from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState, Policy, Status, cleanup_status, status
 
 if TYPE_CHECKING:
     from leasehold.orchestrator.life import Life
+
+_SAID_OF_A_PLACE = ("remote_cwd", "host", "port", "username", "sandbox_id", "shell_command")
 
 
 class Lease:
@@ -114,6 +117,80 @@ class Lease:
     def execution_target(self) -> dict[str, Any] | None:
         """The original's execution target."""
         return _json(self.papers.get("target"))
+
+    @property
+    def company_id(self) -> str:
+        """Whose it is."""
+        return self.terms.request.company_id
+
+    @property
+    def run_id(self) -> str:
+        """The run that holds it."""
+        return self.terms.request.run_id
+
+    @property
+    def issue_id(self) -> str | None:
+        """What the run is for."""
+        return self.terms.request.issue_id
+
+    @property
+    def environment_id(self) -> str | None:
+        """The environment, where it was known."""
+        return self.terms.environment_id
+
+    @property
+    def execution_workspace_id(self) -> str | None:
+        """The platform's own record of the tree."""
+        return self.terms.request.execution_workspace_id
+
+    @property
+    def lease_policy(self) -> Policy:
+        """What becomes of its place."""
+        return self.terms.policy
+
+    @property
+    def provider(self) -> str | None:
+        """The driver that does the work."""
+        return self.terms.provider
+
+    @property
+    def provider_lease_id(self) -> str | None:
+        """The provider's own id of the place."""
+        return self.papers.get("provider_lease_id")
+
+    @property
+    def acquired_at(self) -> str | None:
+        """When the driver gave the place, in ISO 8601."""
+        return iso(self.facts.acquired_at)
+
+    @property
+    def expires_at(self) -> str | None:
+        """When it ends by itself, in ISO 8601."""
+        return iso(self.facts.expires_at)
+
+    @property
+    def released_at(self) -> str | None:
+        """When it ended, in ISO 8601."""
+        return iso(self.facts.ended_at)
+
+    @property
+    def failure_reason(self) -> str | None:
+        """The message of its first error."""
+        return self.facts.error_message
+
+    @property
+    def cleanup_status(self) -> str:
+        """The cleanup as the original's callers read it: ``pending``, ``failed``, else ``success``."""
+        return cleanup_status(self.facts.cleanup)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The original's lease metadata: what its place says of itself, and what was written there since."""
+        handle = self.facts.handle or {"data": {}}
+        said = {name: value for name, value in handle["data"].items() if name in _SAID_OF_A_PLACE}
+        mode = self.terms.request.execution_workspace_mode
+        stored = _json(self.papers.get("metadata")) or {}
+        return {"driver": self.terms.driver, "execution_workspace_mode": mode, **said, **stored}
 
     @property
     def cwd(self) -> str | None:

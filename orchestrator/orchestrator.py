@@ -15,9 +15,11 @@ from leasehold.orchestrator.capacity import SLOT, Capacity
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.engine import Engine
+from leasehold.orchestrator.entry_points import EntryPoints
 from leasehold.orchestrator.environments import Environments
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.errors import LeaseLost, StillHeld, WrongUsage
+from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row, new_run_id
 from leasehold.orchestrator.life import Life
@@ -25,6 +27,7 @@ from leasehold.orchestrator.owner import Owner
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
 from leasehold.orchestrator.reuse import Reuse
+from leasehold.orchestrator.run_leases import RunLeases
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
@@ -39,10 +42,17 @@ _TRIES = 5
 _SUPERSEDED = Failure(ErrorCode.LEASE_CANCELLED, "its run has a lease there already", "caller")
 
 
-class Orchestrator:
+class Orchestrator(EntryPoints):
     """Leases environments of one store. Made by ``Orchestrator.open``; serves one event loop."""
 
-    def __init__(self, store: Store, registry: Registry, adapters: Adapters, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        adapters: Adapters,
+        settings: Settings,
+        workspaces: Workspaces | None = None,
+    ) -> None:
         self.store = store
         self.settings = settings
         self.registry = registry
@@ -57,6 +67,11 @@ class Orchestrator:
         self._others = Takeover(self._life, self._commits, self.ledger)
         self._reuse = Reuse(self.ledger, self._others)
         self._capacity = Capacity(self._commits, self.environments, self.ledger, self._others)
+        runs = RunLeases(
+            store, self.environments, self.ledger, self._life, steps, self._owner, self._others,
+            acquire=self._acquire, release=self.release, fail=self.fail,
+        )  # fmt: skip
+        super().__init__(runs, ExecutionWorkspaces(store), workspaces)
 
     @classmethod
     @asynccontextmanager
@@ -68,17 +83,18 @@ class Orchestrator:
         drivers: Iterable[Driver] | None = None,
         adapters: Iterable[Adapter] = (),
         settings: Settings | None = None,
+        workspaces: Workspaces | None = None,
     ) -> "AsyncGenerator[Orchestrator]":
         """Open the store, creating or migrating it, and become ready to lease.
 
         ``store_url`` is a SQLAlchemy URL (none: the settings'); ``engine`` is a host's own SQLAlchemy
-        engine in its place; ``drivers`` are given beside the
-        installed ones. Raises ``StoreError``.
+        engine in its place; ``drivers`` are given beside the installed ones; ``workspaces`` are the
+        host's own execution workspaces. Raises ``StoreError``.
         """
         settings = settings or Settings()
         url, patience = store_url or settings.store_url(), settings.store_patience_seconds
         store = await Store.open(url, engine=engine, patience=patience)
-        orchestrator = cls(store, Registry(drivers or ()), Adapters(adapters), settings)
+        orchestrator = cls(store, Registry(drivers or ()), Adapters(adapters), settings, workspaces)
         try:
             yield orchestrator
         finally:
@@ -243,7 +259,7 @@ class Orchestrator:
         if not row.facts.state.live:
             return await self._others.clean_up(row, force=force)
         if row.alive and not force:
-            await self._others.ask(row, {"end": "fail", "reason": reason}, self._asked)
+            await self._others.ask(row, {"end": "fail", "reason": reason, "code": code}, self._asked)
             return None
         lost = row.facts.owner is not None and not row.alive
         lease = await self._others.take(row, force=force)
@@ -336,7 +352,8 @@ class Orchestrator:
                     lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "an operator released it", "operator"))
                     await self._life.release(lease)
                 case _:
-                    failure = Failure(ErrorCode.RUN_FAILED, str(request.get("reason", "")), "operator")
+                    code = ErrorCode(request.get("code") or ErrorCode.RUN_FAILED)
+                    failure = Failure(code, str(request.get("reason", "")), "operator")
                     lease.interrupt(failure)
                     await self._life.fail(lease, failure)
         except (LeaseLost, IllegalTransition, StoreError):

@@ -7,17 +7,29 @@ with Orchestrator.open() as orchestrator:
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 from leasehold.orchestrator.arguments import LeaseArguments
+from leasehold.orchestrator.environments import Environment
+from leasehold.orchestrator.execution_target import Runner as AsyncRunner
 from leasehold.orchestrator.lease import Lease as AsyncLease
 from leasehold.orchestrator.orchestrator import Orchestrator as AsyncOrchestrator
+from leasehold.orchestrator.results import (
+    AcquisitionResult,
+    Executed,
+    LeaseRecord,
+    RealizationResult,
+    ReleaseResult,
+    WorkspaceRealized,
+)
+from leasehold.orchestrator.run_ending import RunEnding
+from leasehold.orchestrator.runtime import Runtime as AsyncRuntime
 from leasehold.states import ErrorCode
 
-__all__ = ["Lease", "Orchestrator"]
+__all__ = ["Lease", "Orchestrator", "Runner", "Runtime"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,6 +85,45 @@ def _blocking(
     return call
 
 
+def _recording(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, LeaseRecord[AsyncLease]]],
+) -> "Callable[Concatenate[Any, P], LeaseRecord[Lease]]":
+    """The same, with the lease's synchronous face in its record."""
+
+    @wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> "LeaseRecord[Lease]":
+        return _face(self.loop, self.loop.run(method(self.twin, *args, **kwargs)))
+
+    return call
+
+
+def _acquiring(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, AcquisitionResult[AsyncLease]]],
+) -> "Callable[Concatenate[Any, P], AcquisitionResult[Lease]]":
+    @wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> "AcquisitionResult[Lease]":
+        held = self.loop.run(method(self.twin, *args, **kwargs))
+        lease = Lease(self.loop, held.lease)
+        return AcquisitionResult(held.environment, lease, held.lease_context, held.execution_transport)
+
+    return call
+
+
+def _releasing(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, ReleaseResult[AsyncLease]]],
+) -> "Callable[Concatenate[Any, P], ReleaseResult[Lease]]":
+    @wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> "ReleaseResult[Lease]":
+        ended = self.loop.run(method(self.twin, *args, **kwargs))
+        return ReleaseResult([_face(self.loop, record) for record in ended.released], ended.errors)
+
+    return call
+
+
+def _face(loop: _Loop, record: LeaseRecord[AsyncLease]) -> "LeaseRecord[Lease]":
+    return LeaseRecord(record.environment, Lease(loop, record.lease), record.lease_context)
+
+
 class Lease:
     """One run's hold on one environment; see ``leasehold.orchestrator.Lease``, its ``twin``."""
 
@@ -100,6 +151,80 @@ class Lease:
     realization = property(lambda self: self.twin.realization)
     execution_target = property(lambda self: self.twin.execution_target)
     cwd = property(lambda self: self.twin.cwd)
+    company_id = property(lambda self: self.twin.company_id)
+    run_id = property(lambda self: self.twin.run_id)
+    issue_id = property(lambda self: self.twin.issue_id)
+    environment_id = property(lambda self: self.twin.environment_id)
+    execution_workspace_id = property(lambda self: self.twin.execution_workspace_id)
+    lease_policy = property(lambda self: self.twin.lease_policy)
+    provider = property(lambda self: self.twin.provider)
+    provider_lease_id = property(lambda self: self.twin.provider_lease_id)
+    acquired_at = property(lambda self: self.twin.acquired_at)
+    expires_at = property(lambda self: self.twin.expires_at)
+    released_at = property(lambda self: self.twin.released_at)
+    failure_reason = property(lambda self: self.twin.failure_reason)
+    cleanup_status = property(lambda self: self.twin.cleanup_status)
+    metadata = property(lambda self: self.twin.metadata)
+
+
+class Runner:
+    """Executes in a lease's place; see ``leasehold.orchestrator.execution_target.Runner``, its ``twin``."""
+
+    def __init__(self, loop: _Loop, twin: AsyncRunner) -> None:
+        self.loop = loop
+        self.twin = twin
+
+    execute = _blocking(AsyncRunner.execute)
+
+
+class Runtime:
+    """The original's runtime; see ``leasehold.orchestrator.Runtime``, its ``twin``."""
+
+    def __init__(self, loop: _Loop, twin: AsyncRuntime) -> None:
+        self.loop = loop
+        self.twin = twin
+
+    acquire_run_lease = _recording(AsyncRuntime.acquire_run_lease)
+
+    def realize_workspace(
+        self, *, environment: Environment, lease: Lease, workspace: Mapping[str, Any]
+    ) -> WorkspaceRealized:
+        """Put a tree into a lease at ``leased``."""
+        realizing = self.twin.realize_workspace(environment=environment, lease=lease.twin, workspace=workspace)
+        return self.loop.run(realizing)
+
+    def execute(
+        self,
+        *,
+        environment: Environment,
+        lease: Lease,
+        command: str,
+        args: Sequence[str] = (),
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        timeout_ms: int | None = None,
+    ) -> Executed:
+        """Run a command in a lease's place, to its end."""
+        return self.loop.run(
+            self.twin.execute(
+                environment=environment,
+                lease=lease.twin,
+                command=command,
+                args=args,
+                cwd=cwd,
+                env=env,
+                stdin=stdin,
+                timeout_ms=timeout_ms,
+            )
+        )
+
+    def release_run_leases(
+        self, run_id: str, status: str = RunEnding.RELEASED, *, company_id: str | None = None
+    ) -> list[LeaseRecord[Lease]]:
+        """End all that a run holds; the first error is raised once every lease was tried."""
+        records = self.loop.run(self.twin.release_run_leases(run_id, status, company_id=company_id))
+        return [_face(self.loop, record) for record in records]
 
 
 class Orchestrator:
@@ -146,6 +271,55 @@ class Orchestrator:
     def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
         """Take a lease that nobody holds, to use or end it."""
         return Lease(self.loop, self.loop.run(self.twin.attach(lease_id, company_id=company_id, force=force)))
+
+    resolve_environment = _blocking(AsyncOrchestrator.resolve_environment)
+    acquire_lease = _recording(AsyncOrchestrator.acquire_lease)
+    resolve_transport = _blocking(AsyncOrchestrator.resolve_transport)
+    acquire_for_run = _acquiring(AsyncOrchestrator.acquire_for_run)
+    release_for_run = _releasing(AsyncOrchestrator.release_for_run)
+
+    def realize_for_run(
+        self,
+        *,
+        environment: Environment,
+        lease: Lease,
+        adapter_type: str | None,
+        company_id: str,
+        issue_id: str | None = None,
+        run_id: str,
+        execution_workspace: object,
+        effective_execution_workspace_mode: str | None = None,
+        persisted_execution_workspace: object = None,
+    ) -> RealizationResult[Lease]:
+        """Put the platform's tree into a lease at ``leased``, provision it, and resolve the target."""
+        realized = self.loop.run(
+            self.twin.realize_for_run(
+                environment=environment,
+                lease=lease.twin,
+                adapter_type=adapter_type,
+                company_id=company_id,
+                issue_id=issue_id,
+                run_id=run_id,
+                execution_workspace=execution_workspace,
+                effective_execution_workspace_mode=effective_execution_workspace_mode,
+                persisted_execution_workspace=persisted_execution_workspace,
+            )
+        )
+        target = realized.execution_target
+        if target is not None and "runner" in target:
+            target = {**target, "runner": Runner(self.loop, target["runner"])}
+        return RealizationResult(
+            lease,
+            realized.workspace_realization,
+            target,
+            realized.remote_execution,
+            realized.persisted_execution_workspace,
+        )
+
+    @property
+    def runtime(self) -> Runtime:
+        """One verb at a time."""
+        return Runtime(self.loop, self.twin.runtime)
 
     release = _blocking(AsyncOrchestrator.release)
     fail = _blocking(AsyncOrchestrator.fail)

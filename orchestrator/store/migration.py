@@ -8,7 +8,7 @@ from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-HEAD = "0002"
+HEAD = "0003"
 _LOCK_SECONDS = 60
 
 

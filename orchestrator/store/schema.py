@@ -32,6 +32,7 @@ class Schema:
     journal: Table
     hold: Table
     activity: Table
+    execution_workspace: Table
     epochs: Sequence | None
 
     @property
@@ -193,6 +194,17 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
             Column("agent_id", Text),
             Column("details", Text, nullable=False),
             with_rowid=False,
+        ),
+        execution_workspace=table(
+            "execution_workspace",
+            Column("id", Text, primary_key=True),
+            Column("company_id", Text, nullable=False),
+            Column("mode", Text, nullable=False),
+            Column("strategy", Text, nullable=False),
+            Column("config", Text, nullable=False),
+            Column("metadata", Text, nullable=False),
+            Column("created_at", BigInteger, nullable=False),
+            Column("updated_at", BigInteger, nullable=False),
         ),
         epochs=Sequence(f"{prefix}epoch", metadata=metadata) if shared else None,
     )

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from leasehold.orchestrator import Lease as AsyncLease
 from leasehold.orchestrator import Orchestrator as AsyncOrchestrator
+from leasehold.orchestrator import Runtime as AsyncRuntime
 from leasehold.orchestrator import Settings
 from leasehold.orchestrator.arguments import LeaseArguments
-from leasehold.orchestrator.sync import Lease, Orchestrator
+from leasehold.orchestrator.entry_points import EntryPoints
+from leasehold.orchestrator.sync import Lease, Orchestrator, Runtime
 from leasehold.states import ErrorCode, LeaseState
 
 
@@ -28,7 +30,10 @@ def test_a_life_without_await(store_path: Path, tree: Path) -> None:
         orchestrator.attach(held.id).release()
 
 
-@pytest.mark.parametrize(("twin", "face"), [(AsyncLease, Lease), (AsyncOrchestrator, Orchestrator)])
+@pytest.mark.parametrize(
+    ("twin", "face"),
+    [(AsyncLease, Lease), (AsyncOrchestrator, Orchestrator), (EntryPoints, Orchestrator), (AsyncRuntime, Runtime)],
+)
 def test_every_public_name_is_on_both_faces(twin: type, face: type) -> None:
     internal = {"ahead", "machine_state", "machine_cleanup", "interrupt", "lose", "visit"}
     slots = set(getattr(twin, "__slots__", ()))
