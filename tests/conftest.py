@@ -1,13 +1,30 @@
-"""What many tests share: a part that is missing, and a store that is quickly there."""
+"""What many tests share: a part that is missing, and a store that is quickly there, of either kind."""
 
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from leasehold.orchestrator.store.store import Store
+from postgres import PostgresServer, programs
+
+
+def _missing(reason: str) -> None:
+    """Skip for want of a part; in CI, fail."""
+    if os.environ.get("LEASEHOLD_REQUIRE") == "all":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _make(url: str) -> None:
+    async def make() -> None:
+        store = await Store.open(url)
+        await store.close()
+
+    asyncio.run(make())
 
 
 @pytest.fixture
@@ -17,11 +34,8 @@ def require() -> Callable[[str], str]:
     def found(program: str) -> str:
         path = shutil.which(program)
         if path is None:
-            reason = f"{program} is not installed"
-            if os.environ.get("LEASEHOLD_REQUIRE") == "all":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return path
+            _missing(f"{program} is not installed")
+        return str(path)
 
     return found
 
@@ -30,19 +44,59 @@ def require() -> Callable[[str], str]:
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that was created and migrated once; tests copy it."""
     path = tmp_path_factory.mktemp("store") / "made.db"
-
-    async def make() -> None:
-        store = await Store.open(f"sqlite:///{path}")
-        await store.close()
-
-    asyncio.run(make())
+    _make(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture
-def store_path(made_store: Path, tmp_path: Path) -> Path:
+def state_folder(tmp_path: Path) -> Path:
+    """The state folder, which is the store's too where it is a file."""
+    path = tmp_path / "state"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+@pytest.fixture
+def store_path(made_store: Path, state_folder: Path) -> Path:
     """A fresh store's file."""
-    path = tmp_path / "state" / "leasehold.db"
-    path.parent.mkdir()
+    path = state_folder / "leasehold.db"
     shutil.copy(made_store, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that is shared by the tests of this process."""
+    found = programs()
+    if found is None:
+        _missing("PostgreSQL is not installed")
+    assert found is not None
+    with tempfile.TemporaryDirectory(prefix="leasehold-postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder), found)
+        server.create()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def made_database(postgres: PostgresServer) -> str:
+    """A database with a store that was created and migrated once; tests have it one after the other."""
+    name = postgres.database()
+    _make(postgres.url(name))
+    return name
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, made_database: str) -> str:
+    """A store's database, emptied: as good as a fresh one, and twenty times as quick."""
+    postgres.empty(made_database)
+    return made_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A fresh store, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('store_path')}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url(request.getfixturevalue("database"))

@@ -263,9 +263,12 @@ class PostgresBatches:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
+        if connection is None:
+            return
+        try:
+            if not connection.invalidated:
+                raw_of(connection).close()
                 connection.invalidate()
-                connection.close()
-            except (DBAPIError, psycopg.Error):
-                return  # it was broken already
+            connection.close()
+        except (DBAPIError, psycopg.Error):
+            return  # it was broken already

@@ -31,7 +31,7 @@ def _free_port() -> int:
 
 
 class PostgresServer:
-    """``options`` are settings of the server; by default it does not wait for the disk."""
+    """In a folder that its user reaches. ``options`` are its settings; by default it does not wait for the disk."""
 
     def __init__(self, folder: Path, bin: Path, options: Sequence[str] = ("fsync=off",)) -> None:
         self.folder = folder
@@ -43,9 +43,6 @@ class PostgresServer:
         self._as = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._as:
             shutil.chown(folder, "postgres")
-            for parent in folder.parents:
-                if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-                    parent.chmod(parent.stat().st_mode | 0o011)
 
     def create(self) -> None:
         """Make the cluster and start it."""
@@ -85,15 +82,21 @@ class PostgresServer:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
-    def database(self, template: str = "template1") -> str:
-        """The name of a fresh database, a copy of the template."""
+    def database(self) -> str:
+        """The name of a fresh database."""
         self._databases += 1
         name = f"t{self._databases}"
-        self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.ask(f"CREATE DATABASE {name}")
         return name
 
-    def drop(self, database: str) -> None:
-        self.ask(f"DROP DATABASE {database} WITH (FORCE)")
+    def empty(self, database: str) -> None:
+        """End the sessions of a store's database, and remove all rows but the ledger's and the version's."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        while self.ask(others, database):
+            pass
+        found = self.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=database)
+        tables = {table for (table,) in found} - {"leasehold_ledger", "leasehold_version"}
+        self.ask("; ".join(f"DELETE FROM {table}" for table in tables), database=database)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as, str(self._bin / program), *arguments]

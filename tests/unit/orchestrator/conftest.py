@@ -1,4 +1,4 @@
-"""An orchestrator on a fresh SQLite store, with a scripted driver."""
+"""An orchestrator on a fresh store of each kind, with a scripted driver."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -33,14 +33,14 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_orchestrator(store_path: Path, provider: Provider) -> Opener:
+def open_orchestrator(store_url: str, state_folder: Path, provider: Provider) -> Opener:
     """Opens an orchestrator on the test's store, as a further process would."""
 
     @asynccontextmanager
     async def opened(driver: ScriptedDriver | None = None, **settings: Any) -> AsyncGenerator[Orchestrator]:
-        chosen = Settings(state_folder=store_path.parent, **settings)
+        chosen = Settings(state_folder=state_folder, **settings)
         drivers = [driver or ScriptedDriver(provider)]
-        async with Orchestrator.open(f"sqlite:///{store_path}", drivers=drivers, settings=chosen) as orchestrator:
+        async with Orchestrator.open(store_url, drivers=drivers, settings=chosen) as orchestrator:
             yield orchestrator
 
     return opened

@@ -66,10 +66,10 @@ FAILURES = (
 
 
 @pytest.fixture
-async def full(store_path: Path, provider: Provider) -> Any:
-    settings = Settings(state_folder=store_path.parent)
+async def full(store_url: str, state_folder: Path, provider: Provider) -> Any:
+    settings = Settings(state_folder=state_folder)
     driver = ScriptedDriver(provider)
-    async with Orchestrator.open(f"sqlite:///{store_path}", drivers=[driver], settings=settings) as orchestrator:
+    async with Orchestrator.open(store_url, drivers=[driver], settings=settings) as orchestrator:
         yield orchestrator
 
 

@@ -1,11 +1,10 @@
-"""Every walk through the machine up to five rows, driven through drafts and the writer onto SQLite.
+"""Every walk through the machine up to five rows, driven through drafts and the writer onto each store.
 
 Each row is a commit of its own. Afterwards the lease's row is the fold of its journal, and both are those
 of the model; a move that the model forbids is refused and leaves the store as it was.
 """
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from leasehold.orchestrator.commits import entry_of
@@ -67,8 +66,8 @@ async def drive(store: Store, number: int, moves: tuple[Move, ...]) -> tuple[str
     return lease_id, facts
 
 
-async def test_every_walk_is_the_same_in_the_store(store_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{store_path}")
+async def test_every_walk_is_the_same_in_the_store(store_url: str) -> None:
+    store = await Store.open(store_url)
     every = list(walks(5, [move for move in MOVES if move.event not in NOTED]))
     assert len(every) > 300
     ended = dict(await asyncio.gather(*(drive(store, number, moves) for number, moves in enumerate(every))))
