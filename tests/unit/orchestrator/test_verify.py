@@ -27,6 +27,7 @@ async def fill(orchestrator: Orchestrator, tree: Path) -> str:
     """A store with a held lease, a released one and a failed one; gives the held one's id."""
     config = {"modes": ["in_place"], "exclusive_modes": ["in_place"]}
     await orchestrator.environments.add("default", "place", "scripted", config)
+    await orchestrator.execution_workspaces.add("default", mode="shared_workspace")
     async with orchestrator.lease(environment="place", workspace=tree, provision="make", share=True):
         pass
     failed = await orchestrator.acquire(environment="place", workspace=tree, share=True)
