@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from leasehold.drivers import Driver, Mode, Registry, Target
 from leasehold.orchestrator.adapters import Adapter, Adapters
-from leasehold.orchestrator.arguments import LeaseArguments
+from leasehold.orchestrator.arguments import LeaseArguments, absolute, check_ids, member
 from leasehold.orchestrator.capacity import SLOT, Capacity
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
@@ -18,7 +18,7 @@ from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.entry_points import EntryPoints
 from leasehold.orchestrator.environments import Environments
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import LeaseLost, StillHeld, WrongUsage
+from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row, new_run_id
@@ -26,6 +26,7 @@ from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.owner import Owner
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
+from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.reuse import Reuse
 from leasehold.orchestrator.run_leases import RunLeases
 from leasehold.orchestrator.settings import Settings
@@ -66,6 +67,7 @@ class Orchestrator(EntryPoints):
         self._life = Life(Engine(self._commits, steps, self.redaction), self._commits, steps, self.redaction)
         self._others = Takeover(self._life, self._commits, self.ledger)
         self._reuse = Reuse(self.ledger, self._others)
+        self._retention = Retention(store)
         self._capacity = Capacity(self._commits, self.environments, self.ledger, self._others)
         runs = RunLeases(
             store, self.environments, self.ledger, self._life, steps, self._owner, self._others,
@@ -162,27 +164,27 @@ class Orchestrator(EntryPoints):
         request = Request(
             company_id=company_id or self.settings.company,
             run_id=run_id or new_run_id(),
-            workspace=_absolute(workspace),
+            workspace=absolute(workspace),
             environment=environment,
-            mode=_member(Mode, mode, "mode"),
+            mode=member(Mode, mode, "mode"),
             branch=branch,
             untracked=untracked,
             excludes=tuple(excludes),
             provision=provision,
             provision_timeout=seconds(provision_timeout),
-            policy=None if policy is None else _member(Policy, policy, "policy"),
+            policy=None if policy is None else member(Policy, policy, "policy"),
             keep_for=seconds(keep_for),
             ttl=end or await self._ttl(company_id or self.settings.company, environment),
             wait=0.0 if wait is None else seconds(wait),
             share=share,
-            sync_back=_member(SyncBack, sync_back, "sync_back"),
-            owner_lost=_member(OwnerLost, owner_lost, "owner_lost") or OwnerLost.FAIL,
+            sync_back=member(SyncBack, sync_back, "sync_back"),
+            owner_lost=member(OwnerLost, owner_lost, "owner_lost") or OwnerLost.FAIL,
             issue_id=issue_id,
             agent_id=agent_id,
             adapter_type=adapter_type,
             variables=dict(env or {}),
         )
-        _check_ids(request)
+        check_ids(request)
         return await self._acquire(request, listener)
 
     async def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
@@ -300,6 +302,19 @@ class Orchestrator(EntryPoints):
         await self._life.forget(lease, who, reason)
         return lease
 
+    async def prune(self, older_than: float | str, *, company_id: str | None = None) -> int:
+        """Delete the company's leases that ended longer ago than this, with their journals; how many."""
+        return await self._retention.prune(company_id or self.settings.company, seconds(older_than))
+
+    async def drop_company(self, company_id: str) -> int:
+        """Delete everything of a company that holds nothing any more; how many leases that were.
+
+        Raises ``StillHeld`` where one of its leases is live, or a place of one is not ended.
+        """
+        dropped = await self._retention.drop_company(company_id)
+        self.environments.forget(company_id)
+        return dropped
+
     # --- beneath them
 
     async def _acquire(self, request: Request, listener: Listener | None) -> Lease:
@@ -371,25 +386,3 @@ class Orchestrator(EntryPoints):
     async def _ttl(self, company_id: str, environment: str | None) -> float:
         found = await self.environments.find(company_id, environment)
         return (found.ttl if found is not None else None) or self.settings.ttl_seconds
-
-
-def _check_ids(request: Request) -> None:
-    ids = f"{request.company_id}{request.run_id}{request.issue_id}{request.agent_id}{request.adapter_type}"
-    try:
-        ids.encode()
-    except UnicodeEncodeError:
-        raise WrongUsage("an id of the run is no text") from None
-
-
-def _absolute(path: str | Path) -> str:
-    return str(Path(path).expanduser().absolute())
-
-
-def _member(kind: Any, value: Any, name: str) -> Any:
-    if value is None:
-        return None
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(kind)
-        raise WrongUsage(f"there is no {name} {value!r}", hint=f"use one of: {known}") from None
