@@ -72,9 +72,8 @@ class EntryPoints:
             environment = await self.environments.find(company_id, environment_id)
         if environment is None:
             assert environment_id is not None
-            what = f'Environment "{environment_id}" '
-            other = await self.environments.elsewhere(company_id, environment_id)
-            what += "does not belong to this company." if other else "not found."
+            # another company's, too: the original said so, and told that it exists (invariant 12)
+            what = f'Environment "{environment_id}" not found.'
             raise EnvironmentRunError(ErrorCode.ENVIRONMENT_NOT_FOUND, what, environment_id=environment_id)
         if environment.status is not EnvironmentStatus.ACTIVE:
             raise EnvironmentRunError(
@@ -128,7 +127,7 @@ class EntryPoints:
         """
         try:
             if environment.company_id != company_id:
-                raise NoSuch(f'Environment "{environment.id}" does not belong to this company.')
+                raise NoSuch(f'Environment "{environment.id}" not found.')
             driver = self.registry.get(environment.provider)
             config = driver.Config.model_validate(environment.driver_config)
             transport = driver.capabilities(config).transport

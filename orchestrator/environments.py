@@ -177,12 +177,6 @@ class Environments:
         query = select(table).where(table.c.company_id == company_id).order_by(table.c.name)
         return await self._store.read(lambda connection: [_environment(row) for row in connection.execute(query)])
 
-    async def elsewhere(self, company_id: str, environment_id: str) -> bool:
-        """Whether an environment of exactly that id is another company's."""
-        table = self._table
-        query = select(table.c.company_id).where(table.c.id == environment_id, table.c.company_id != company_id)
-        return await self._store.read(lambda connection: connection.scalar(query) is not None)
-
     def _select(self, connection: Connection, company_id: str, name: str) -> Environment | None:
         table = self._table
         query = select(table).where(table.c.company_id == company_id, (table.c.id == name) | (table.c.name == name))
