@@ -186,7 +186,7 @@ class Lease:
     @property
     def metadata(self) -> dict[str, Any]:
         """The original's lease metadata: what its place says of itself, and what was written there since."""
-        handle = self.facts.handle or {"data": {}}
+        handle = _json(self.papers.get("handle")) or {"data": {}}
         said = {name: value for name, value in handle["data"].items() if name in _SAID_OF_A_PLACE}
         mode = self.terms.request.execution_workspace_mode
         stored = _json(self.papers.get("metadata")) or {}
