@@ -32,6 +32,7 @@ class Owner:
         self._asked = asked
         self._expired = expired
         self._valid_until = 0.0
+        self._registering = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._duties: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -48,11 +49,13 @@ class Owner:
     async def ensure(self) -> str:
         """The id to act under, registered; a new one where the last has lapsed."""
         if time.monotonic() >= self._valid_until:
-            self._lapse()
-            self.id = self._store.ids.random()
-            before = time.monotonic()
-            await self._store.writer.job(self._register)
-            self._valid_until = before + self._claim
+            async with self._registering:  # many leases may be asked for at once, and one registers for all
+                if time.monotonic() >= self._valid_until:
+                    self._lapse()
+                    self.id = self._store.ids.random()
+                    before = time.monotonic()
+                    await self._store.writer.job(self._register)
+                    self._valid_until = before + self._claim
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._renew(), name="leasehold-owner")
         return self.id

@@ -34,6 +34,14 @@ async def rows(lease: Any) -> list[str]:
     return [f"{entry.event} {entry.kind.value}" for entry in await lease.journal()]
 
 
+async def test_the_first_leases_may_come_all_at_once(orchestrator: Orchestrator, tree: Path) -> None:
+    name = await environment(orchestrator)
+    leases = await asyncio.gather(*(orchestrator.acquire(environment=name, workspace=tree) for _ in range(16)))
+    assert len({lease.facts.owner for lease in leases}) == 1
+    await asyncio.gather(*(lease.release() for lease in leases))
+    await content(orchestrator)
+
+
 async def test_a_life_is_six_commits(
     orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch, provider: Provider
 ) -> None:
