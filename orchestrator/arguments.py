@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from sys import intern
 from typing import Any, TypedDict
 
 from leasehold.drivers import Mode
@@ -49,7 +50,7 @@ def check_ids(request: Request) -> None:
 
 def absolute(path: str | Path) -> str:
     """A path as it is stored."""
-    return str(Path(path).expanduser().absolute())
+    return intern(str(Path(path).expanduser().absolute()))  # one tree is leased many times
 
 
 def member(kind: Any, value: Any, name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from leasehold.orchestrator.draft import Draft
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.owner import Owner
+from leasehold.orchestrator.request import NOTHING
 from leasehold.orchestrator.store import columns
 from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.errors import StaleWrite
@@ -99,7 +100,8 @@ class Commits:
             facts.epoch = await self.store.writer.write(write)
         except StaleWrite:
             raise lease.lose("another process moved it on") from None
-        facts.digests = {}  # they are for who folds the journal; a held lease does without
+        # the journal's fold gives them whole; a held lease keeps of the handle its text, and no digest
+        facts.handle, facts.digests = papers.get("handle"), NOTHING
         lease.facts, lease.papers, lease.draft = facts, papers, None
         if facts.owner == self.owner.id and (facts.state.live or facts.pending_event is not None):
             self.owner.hold(lease)

@@ -17,6 +17,7 @@ from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.machine import TableMachine
 from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.request import NOTHING
 from leasehold.orchestrator.step import Failure, Interrupted, News, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StoreError
@@ -139,7 +140,7 @@ class Engine:
             draft.take_back(kept)  # nothing has begun
             raise
         if holds or lease.named:
-            lease.subjects, lease.named = (), {}
+            lease.subjects, lease.named = (), NOTHING
         if lease.listener is not None:
             self.tell(lease, step.event, "begun")
         if forward and lease.interruption is not None:

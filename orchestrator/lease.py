@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leasehold.drivers import Command, Driver, Realization, Result, Streams, Target
+from leasehold.drivers import Command, Driver, Handle, Realization, Result, Streams, Target
 from leasehold.orchestrator.draft import Draft
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
 from leasehold.orchestrator.moment import iso
+from leasehold.orchestrator.request import NOTHING
 from leasehold.orchestrator.step import Failure, Listener
 from leasehold.orchestrator.terms import Terms
 from leasehold.orchestrator.watch import Stopped, Watch
@@ -38,6 +39,7 @@ class Lease:
         "driver",
         "environment_version",
         "facts",
+        "handle",
         "interruption",
         "life",
         "listener",
@@ -66,12 +68,13 @@ class Lease:
         self.config: Any = None
         self.target: Target | None = None
         self.tree: Path | None = None
+        self.handle: Handle | None = None
         self.realized: Realization | None = None
         self.subjects: tuple[str, ...] = ()
-        self.named: dict[str, Any] = {}  # what it learned of late: the next intent says it
+        self.named: Mapping[str, Any] = NOTHING  # what it learned of late: the next intent says it
         self.environment_version = 0
         self.parked: Lease | None = None  # whose place it takes
-        self.commands: set[Watch] = set()
+        self.commands: tuple[Watch, ...] = ()
         self.stop: asyncio.Event | None = None
         self.interruption: Failure | None = None
         self.lost: str | None = None
@@ -237,14 +240,14 @@ class Lease:
         )
         target = self._usable()
         watch = Watch()
-        self.commands.add(watch)
+        self.began(watch)
         try:
             return await self.life.watches.over(watch, target.execute(command))
         except Stopped:
             self._raise_if_ended()
             raise
         finally:
-            self.commands.discard(watch)
+            self.ended(watch)
 
     async def put(self, source: str | os.PathLike[str], path: str) -> None:
         """Copy a local file or folder into the place."""
@@ -303,13 +306,21 @@ class Lease:
         """Where the cleanup machine sees it."""
         return str(self.ahead.cleanup)
 
+    def began(self, command: Watch) -> None:
+        """A command runs there: what ends the lease cuts it off."""
+        self.commands += (command,)
+
+    def ended(self, command: Watch) -> None:
+        """The command has ended."""
+        self.commands = tuple(watch for watch in self.commands if watch is not command)
+
     def interrupt(self, failure: Failure) -> None:
         """Have the step or command under way end, for this reason. The first reason counts."""
         if self.interruption is None:
             self.interruption = failure
         if self.stop is not None:
             self.stop.set()
-        for watch in tuple(self.commands):
+        for watch in self.commands:
             watch.cut()
 
     def lose(self, why: str) -> LeaseLost:

@@ -25,7 +25,7 @@ from leasehold.orchestrator.ledger import Ledger, Row, new_run_id
 from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.owner import Owner
 from leasehold.orchestrator.redaction import Redaction
-from leasehold.orchestrator.request import OwnerLost, Request, SyncBack
+from leasehold.orchestrator.request import NOTHING, OwnerLost, Request, SyncBack
 from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.reuse import Reuse
 from leasehold.orchestrator.run_leases import RunLeases
@@ -182,7 +182,7 @@ class Orchestrator(EntryPoints):
             issue_id=issue_id,
             agent_id=agent_id,
             adapter_type=adapter_type,
-            variables=dict(env or {}),
+            variables=dict(env) if env else NOTHING,
         )
         check_ids(request)
         return await self._acquire(request, listener)

@@ -142,7 +142,7 @@ class Steps:
             handle = await self._verb(lease, step, context, lease.driver.acquire(key, place, tags, context))
         if not isinstance(handle, Handle):  # pyright: ignore[reportUnnecessaryIsInstance]  # foreign drivers lie
             raise Refused(f"driver {lease.driver.name} answered without a place")
-        value = handle.to_json()
+        value, lease.handle = handle.to_json(), handle
         step.details["handle"] = value
         step.papers["handle"] = encode(value)
         step.papers["provider_lease_id"] = handle.place
@@ -223,7 +223,7 @@ class Steps:
             "lease_id": lease.id,
         }
         text = encode(described)
-        lease.realized = lease.tree = None  # what only the way here needed
+        lease.handle = lease.realized = lease.tree = None  # what only the way here needed
         step.papers["target"] = text
         step.details["digests"] = {"target": digest(text)}
 
@@ -320,7 +320,7 @@ class Steps:
         """
         watch = Watch(context.deadline + _GRACE)
         if stoppable:
-            lease.commands.add(watch)
+            lease.began(watch)
         try:
             return await self.watches.over(watch, verb)
         except Overdue as error:
@@ -331,7 +331,7 @@ class Steps:
             raise
         finally:
             if stoppable:
-                lease.commands.discard(watch)
+                lease.ended(watch)
 
     async def _baseline(self, lease: Lease, step: Step, context: Context | None = None) -> None:
         driver = self.driver_of(lease)
@@ -369,13 +369,17 @@ def _lasting(context: Context) -> Context:
 
 
 def _handle(lease: Lease) -> Handle:
-    return Handle.from_json(lease.ahead.handle)
+    return lease.handle or Handle.from_json(_paper(lease, "handle"))
 
 
 def _realization(lease: Lease) -> Realization:
     if lease.realized is not None:
         return lease.realized
-    papers = lease.papers if lease.draft is None else {**lease.papers, **lease.draft.papers}
-    text = papers.get("realization")
-    assert text is not None
-    return Realization.from_json(decode(text))
+    return Realization.from_json(_paper(lease, "realization"))
+
+
+def _paper(lease: Lease, name: str) -> Any:
+    text = lease.papers.get(name)
+    if lease.draft is not None:
+        text = lease.draft.papers.get(name, text)
+    return decode(text)

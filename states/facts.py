@@ -1,5 +1,6 @@
 """What is known of one lease: the part of its row that its journal alone gives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
@@ -40,7 +41,7 @@ class Facts:
     expires_at: int | None = None
     keep_until: int | None = None
     next_try_at: int | None = None
-    digests: dict[str, str] = field(default_factory=dict[str, str])
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def copy(self) -> "Facts":
         """Facts of their own with the same values."""
