@@ -1,0 +1,7 @@
+"""DBOS Transact, its workflows started from threads."""
+
+from functools import partial
+
+import dbos_lives
+
+opened = partial(dbos_lives.opened, flavour="sync")
