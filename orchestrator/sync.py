@@ -326,6 +326,8 @@ class Orchestrator:
     extend = _blocking(AsyncOrchestrator.extend)
     forget = _blocking(AsyncOrchestrator.forget)
     journal = _blocking(AsyncOrchestrator.journal)
+    prune = _blocking(AsyncOrchestrator.prune)
+    drop_company = _blocking(AsyncOrchestrator.drop_company)
 
 
 async def _entered(opening: Any) -> AsyncOrchestrator:

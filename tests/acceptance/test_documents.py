@@ -1,4 +1,4 @@
-"""The README and the tutorial do what they say: every console block is run, every program too."""
+"""The README, the tutorial and the platform do what they say: every console block is run, every program too."""
 
 import os
 import re
@@ -88,6 +88,27 @@ def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"l\w+ targeted 0 Python 3\.\d+\.\d+\n", done.stdout)
+
+
+def test_the_platform_prints_what_it_shows(tmp_path: Path) -> None:
+    [program] = blocks("docs/how-to/platform.md", "python")
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "heartbeat.py").write_text(program)
+    git = ["git", "-C", str(project), "-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    for step in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *step], check=True, timeout=30)
+    for command, wanted in commands("docs/how-to/platform.md"):
+        done = subprocess.run(
+            ["bash", "-c", f"exec 2>&1; {command.replace('heartbeat.py', '../heartbeat.py')}"],
+            cwd=project,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert fits(done.stdout.splitlines(), wanted), f"$ {command}\n{done.stdout}"
 
 
 def test_links_lead_somewhere() -> None:

@@ -47,6 +47,22 @@ async def test_the_migrations_make_what_the_schema_says(store_path: Path) -> Non
     engine.dispose()
 
 
+async def test_a_store_of_the_first_version_gets_the_later_ones_tables(tmp_path: Path) -> None:
+    """What it holds stays; what came later is added."""
+    path = tmp_path / "old.db"
+    store = await Store.open(url(path))
+    ledger = store.ledger
+    await store.close()
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("DROP TABLE leasehold_execution_workspace")
+        raw.execute("ALTER TABLE leasehold_environment DROP COLUMN max_leases")
+        raw.execute("UPDATE leasehold_version SET version_num = '0001'")
+    store = await Store.open(url(path))
+    assert store.ledger == ledger
+    await store.close()
+    await test_the_migrations_make_what_the_schema_says(path)
+
+
 async def test_a_prefix_leaves_the_host_s_own_tables_alone(tmp_path: Path) -> None:
     path = tmp_path / "host.db"
     with closing(sqlite3.connect(path)) as raw, raw:

@@ -2,8 +2,10 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
+from leasehold.drivers.scripted import ScriptedDriver
 from leasehold.orchestrator import Lease as AsyncLease
 from leasehold.orchestrator import Orchestrator as AsyncOrchestrator
 from leasehold.orchestrator import Runtime as AsyncRuntime
@@ -28,6 +30,44 @@ def test_a_life_without_await(store_path: Path, tree: Path) -> None:
         held = orchestrator.acquire(workspace=tree)
         held.detach()
         orchestrator.attach(held.id).release()
+
+
+def test_a_platform_without_await(store_path: Path, tree: Path) -> None:
+    """The entry points take and give the synchronous lease, and runtime and runner wait for their commands."""
+    settings = Settings(state_folder=store_path.parent)
+    drivers = [ScriptedDriver()]
+    run: Any = {"company_id": "default", "adapter_type": "claude_local", "run_id": "run"}
+    with Orchestrator.open(f"sqlite:///{store_path}", settings=settings, drivers=drivers) as orchestrator:
+        environment = orchestrator.resolve_environment(company_id="default")
+        held = orchestrator.acquire_for_run(**run)
+        assert isinstance(held.lease, Lease)
+        assert (held.environment, held.lease.state) == (environment, LeaseState.LEASED)
+        result = orchestrator.realize_for_run(
+            **run, environment=environment, lease=held.lease, execution_workspace={"cwd": str(tree)}
+        )
+        assert result.lease is held.lease
+        done = orchestrator.runtime.execute(environment=environment, lease=held.lease, command="pwd")
+        assert done.stdout == f"{tree}\n"
+        adding = orchestrator.twin.environments.add("default", "box", "scripted", {})
+        box = orchestrator.loop.run(adding)
+        spec: Any = {"company_id": "default", "adapter_type": "claude_local", "environment": box}
+        assert orchestrator.resolve_transport(**spec) is None
+        record = orchestrator.acquire_lease(company_id="default", environment=box, run_id="run")
+        realized = orchestrator.runtime.realize_workspace(
+            environment=box, lease=record.lease, workspace={"local_path": str(tree)}
+        )
+        assert realized.cwd == record.lease.cwd
+        boxed = orchestrator.acquire_for_run(**run, selected_environment_id=box.id)
+        there = orchestrator.realize_for_run(
+            **run, environment=box, lease=boxed.lease, execution_workspace={"cwd": str(tree)}
+        )
+        assert there.execution_target is not None
+        assert there.execution_target["runner"].execute(command="true").exit_code == 0
+        ended = orchestrator.release_for_run(run_id="run", company_id="default", status="failed")
+        assert [each.lease.id for each in ended.released] == [held.lease.id, record.lease.id, boxed.lease.id]
+        assert all(isinstance(each.lease, Lease) for each in ended.released)
+        assert orchestrator.runtime.release_run_leases("run", company_id="default") == []
+        assert held.lease.error_code == ErrorCode.RUN_FAILED
 
 
 @pytest.mark.parametrize(
