@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from leasehold.drivers import Mode
@@ -14,6 +15,9 @@ from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
 from sqlalchemy import Connection, and_, func, or_, select
+
+
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,13 @@ class Ledger:
             condition.append(or_(lease.c.ended_at.is_(None), due) if stuck else due)
         if status is Status.ACTIVE:
             condition.append(lease.c.ended_at.is_(None))
-        rows = await self._store.read(
-            lambda connection: self._rows(connection, and_(*condition), limit=None if stuck or status else limit)
-        )
-        fitting = [
-            row for row in rows if (status is None or row.status is status) and (not stuck or row.stuck is not None)
-        ]
-        return fitting[:limit]
+        found: list[Row] = []
+        while True:
+            rows = await self._store.read(partial(self._rows, condition=and_(*condition), limit=_PAGE))
+            found += [row for row in rows if _fits(row, status, stuck=stuck)]
+            if len(found) >= limit or len(rows) < _PAGE:
+                return found[:limit]
+            condition = [*condition, lease.c.id < rows[-1].terms.id]
 
     async def live_of_run(self, company_id: str, run_id: str) -> Sequence[Row]:
         """A run's leases that have not ended, oldest first."""
@@ -169,6 +173,10 @@ class Ledger:
             owner_host=row["host"],
             owner_pid=row["pid"],
         )
+
+
+def _fits(row: Row, status: Status | None, *, stuck: bool) -> bool:
+    return (status is None or row.status is status) and (not stuck or row.stuck is not None)
 
 
 def terms_of(row: Any) -> Terms:

@@ -8,7 +8,7 @@ from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-HEAD = "0003"
+HEAD = "0004"
 _LOCK_SECONDS = 60
 
 

@@ -144,6 +144,7 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
             Column("metadata", Text),
             Column("end_requested", Text),
             index("lease_run", "run_id"),
+            index("lease_company", "company_id", "id"),
             index("lease_owner", "owner", where="ended_at IS NULL"),
             index(
                 "lease_due",

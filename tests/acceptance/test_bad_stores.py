@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from commandline import LEASEHOLD, CommandLine
+from leasehold.orchestrator.store.migration import HEAD
 
 IMPATIENT = {"LEASEHOLD_STORE_PATIENCE_SECONDS": "0.3"}
 
@@ -36,11 +37,11 @@ def test_a_store_that_is_newer(cli: CommandLine) -> None:
     with sqlite3.connect(cli.store) as connection:
         connection.execute("UPDATE leasehold_version SET version_num = '9999'")
     connection.close()
-    too_new = "error: the store is at version 9999, newer than this Leasehold's 0002; install the Leasehold"
+    too_new = f"error: the store is at version 9999, newer than this Leasehold's {HEAD}; install the Leasehold"
     assert cli("ls", code=1).error.startswith(too_new)
     assert cli("run", "--", "true", code=125).error.startswith(too_new)
     assert cli("db", "upgrade", code=1).error.startswith(too_new)
-    assert "is at version 9999, this Leasehold's is 0002" in cli("db", "current", code=1).stdout
+    assert f"is at version 9999, this Leasehold's is {HEAD}" in cli("db", "current", code=1).stdout
 
 
 def test_a_store_that_is_locked(cli: CommandLine) -> None:
@@ -100,11 +101,11 @@ def test_the_store_is_made_on_demand_and_its_version_told(cli: CommandLine) -> N
     shutil.rmtree(cli.store.parent)
     assert "there is no store at sqlite:///" in cli("db", "current", code=1).stdout
     assert not cli.store.exists()
-    assert cli("db", "upgrade", code=0).stdout == f"the store sqlite:///{cli.store} is at version 0002\n"
+    assert cli("db", "upgrade", code=0).stdout == f"the store sqlite:///{cli.store} is at version {HEAD}\n"
     assert cli("db", "current", "--json", code=0).json == {
         "store": f"sqlite:///{cli.store}",
-        "version": "0002",
-        "head": "0002",
+        "version": HEAD,
+        "head": HEAD,
     }
 
 
