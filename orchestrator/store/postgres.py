@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StaleWrite, StoreError
-from leasehold.orchestrator.store.postgres_error import explain, lost, unsettled
+from leasehold.orchestrator.store.postgres_error import explain, lost, slept, unsettled
 from leasehold.orchestrator.store.postgres_session import Raw, Server, Sessions, examine, raw_of
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.statement import BatchStatement
@@ -207,7 +207,7 @@ class PostgresBatches:
             except (DBAPIError, psycopg.Error) as error:
                 if lost(error):
                     self._drop()
-                elif not isinstance(getattr(error, "orig", error), _AGAIN):
+                if slept(error) or not (lost(error) or isinstance(getattr(error, "orig", error), _AGAIN)):
                     return explain(error, self._engine)
             except Exception as error:  # noqa: BLE001 - whatever the job raises is its answer
                 return error

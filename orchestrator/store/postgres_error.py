@@ -1,16 +1,17 @@
 """PostgreSQL's errors in words, with what to do."""
 
 import psycopg
-from leasehold.orchestrator.store.errors import StoreError, StoreLost
+from leasehold.orchestrator.store.errors import StoreError, StoreLost, StoreUrlWrong
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-_LOST = ("08", "57P01", "57P02", "57P03", "25P03", "25P04", "57P05")
+_IDLE = "25P03"
+_LOST = ("08", "57P01", "57P02", "57P03", _IDLE, "25P04", "57P05")
 
 # the beginning of an SQLSTATE, what is wrong, what to do
 _WORDS = (
     ("28", "refused the login", "check the user and the password of the store's URL"),
-    ("3D000", "is another's, or not there", "check the database of the store's URL, or create it"),
+    ("3D000", "is not there", "check the database of the store's URL, or create it"),
     (
         "42501",
         "does not let this role do that",
@@ -23,7 +24,7 @@ _WORDS = (
     ("55P03", "is locked by another session", "end the session that holds it, and try again"),
     ("57014", "cancelled a statement", "see what it waited for, and try again"),
     ("40", "undid a transaction", "try again"),
-    ("25P03", "ended a session that was idle in its transaction", "try again"),
+    (_IDLE, "ended a session that was idle in its transaction", "see what held this process up, and try again"),
     ("57P", "is going down, or coming up", "try again when it is up"),
     ("42P01", "lacks a table", "restore it from a backup, or name another with --store"),
     ("22", "cannot keep a value", "leave out what is no text"),
@@ -36,7 +37,8 @@ _TEXTS = (
     ("authentication", "28"),
     ("no pg_hba.conf entry", "28"),
     ('role "', "28"),
-    ('database "', "3D000"),
+    ("permission denied", "42501"),
+    ("does not exist", "3D000"),
     ("too many", "53300"),
     ("starting up", "57P"),
     ("shutting down", "57P"),
@@ -54,6 +56,12 @@ def lost(error: BaseException) -> bool:
     return cause.sqlstate.startswith(_LOST)
 
 
+def slept(error: BaseException) -> bool:
+    """Whether the server ended the session because this process held its transaction open for too long."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, psycopg.Error) and cause.sqlstate == _IDLE
+
+
 def explain(error: BaseException, engine: Engine) -> StoreError:
     """The error in one line, without the password."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
@@ -69,7 +77,9 @@ def explain(error: BaseException, engine: Engine) -> StoreError:
             return StoreError(f"the store {what}: {said}", hint=hint)
     if lost(cause):
         return StoreError(f"the store cannot be reached: {said}", hint="check that it runs, and the store's URL")
-    return StoreError(f"the store failed: {said}")
+    if state is None and isinstance(cause, psycopg.ProgrammingError):
+        return StoreUrlWrong(f"not a store URL: {said}", hint="use postgresql://user@host/database")
+    return StoreError(f"the store failed: {said}", hint="look at the server's log")
 
 
 def unsettled(error: BaseException, engine: Engine) -> StoreLost:

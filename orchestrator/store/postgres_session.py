@@ -60,7 +60,7 @@ class Sessions:
         server = connection.exec_driver_sql(_BEGIN, (self._reading,)).one()[0]
         received = since_boot()
         if self.clock is None:
-            self.clock = ServerClock(server, sent, received)
+            self.clock = ServerClock(server, received)
         else:
             self.clock.hear(server, sent, received)
 

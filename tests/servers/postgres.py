@@ -98,6 +98,15 @@ class PostgresServer:
         tables = {table for (table,) in found} - {"leasehold_ledger", "leasehold_version"}
         self.ask("; ".join(f"DELETE FROM {table}" for table in tables), database=database)
 
+    def roles(self) -> None:
+        """Make ``poor``, who may nothing, and ``locked``, whose password nobody knows."""
+        if not self.ask("SELECT 1 FROM pg_roles WHERE rolname = 'poor'"):
+            self.ask("CREATE ROLE poor LOGIN")
+            self.ask("CREATE ROLE locked LOGIN PASSWORD 'swordfish'")
+            rules = Path(self.data) / "pg_hba.conf"
+            rules.write_text("host all locked 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+            self.ask("SELECT pg_reload_conf()")
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as, str(self._bin / program), *arguments]
         done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
