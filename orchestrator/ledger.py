@@ -16,7 +16,6 @@ from leasehold.orchestrator.terms import Terms
 from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
 from sqlalchemy import Connection, and_, func, or_, select
 
-
 _PAGE = 500
 
 

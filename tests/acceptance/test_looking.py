@@ -13,6 +13,7 @@ from pathlib import Path
 from termios import TIOCSWINSZ
 
 from commandline import LEASEHOLD, CommandLine
+from leasehold.orchestrator.cli.commands import COMMANDS
 
 LEASE_KEYS = """
 id company_id run_id issue_id agent_id adapter_type environment provider provider_lease_id policy mode
@@ -169,7 +170,7 @@ def test_help_teaches_and_every_command_has_one(cli: CommandLine) -> None:
     for part in ("Run something:", "End what is held:", "Examples:", "leasehold run --mode git_worktree"):
         assert part in text
     names = re.findall(r"^  ([a-z]+) {2,}[A-Z]", text, re.MULTILINE)
-    assert len(names) == 17
+    assert len(names) == len(COMMANDS)
     for name in ("run", "acquire", "ls", "env"):
         assert cli(name, "--help", code=0).stdout.startswith(f"Usage: leasehold {name} ")
 
