@@ -50,3 +50,8 @@ async def activities(orchestrator: Orchestrator) -> list[tuple[str, dict[str, An
     query = select(table.c.action, table.c.details).order_by(table.c.at)
     rows = await orchestrator.store.read(lambda connection: connection.execute(query).all())
     return [(action, json.loads(details)) for action, details in rows]
+
+
+def configured(command: str | None, **more: Any) -> dict[str, Any]:
+    """A platform's own record of a tree."""
+    return {"id": None, "mode": None, "config": {"provision_command": command}, "metadata": None, **more}
