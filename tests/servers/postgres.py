@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -49,6 +48,12 @@ class PostgresServer:
         self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
         self.start()
 
+    def another(self, folder: Path, options: Sequence[str]) -> "PostgresServer":
+        """A second server, started."""
+        server = PostgresServer(folder, self._bin, options)
+        server.create()
+        return server
+
     @property
     def data(self) -> str:
         return str(self.folder / "data")
@@ -65,13 +70,6 @@ class PostgresServer:
         """Everybody is cut off at once, as by a crash; then the log is played again."""
         self.stop()
         self.start()
-
-    def freeze(self, frozen: bool) -> None:
-        """Stop the whole server in its tracks, or let it go on."""
-        pids = [int((Path(self.data) / "postmaster.pid").read_text().split()[0])]
-        pids += [row[0] for row in self.ask("SELECT pid FROM pg_stat_activity")] if frozen else []
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def url(self, database: str = "postgres", user: str = "postgres", query: str = "") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{query}"
