@@ -140,7 +140,7 @@ class PostgresBatches:
         """
         old = self._server
         self._drop()
-        journal = self._schema.journal.name
+        journal = self._engine.dialect.identifier_preparer.format_table(self._schema.journal)
         applied: dict[str, int] = {}
         try:
             while True:
@@ -150,7 +150,7 @@ class PostgresBatches:
                     self._end_session(raw, old, end)
                     for write in writes:
                         last = write.entries[-1]
-                        query = f'SELECT owner, attempt, epoch FROM "{journal}" WHERE lease_id = %s AND seq = %s'
+                        query = f"SELECT owner, attempt, epoch FROM {journal} WHERE lease_id = %s AND seq = %s"
                         row = raw.execute(query.encode(), (write.lease_id, last.seq)).fetchone()
                         if row is not None and row[:2] == (last.owner, last.attempt):
                             applied[write.lease_id] = row[2]
