@@ -111,6 +111,17 @@ def test_the_platform_prints_what_it_shows(tmp_path: Path) -> None:
         assert fits(done.stdout.splitlines(), wanted), f"$ {command}\n{done.stdout}"
 
 
+def test_the_tests_that_the_map_of_the_original_names_are_there() -> None:
+    page = (ROOT / "docs" / "original.md").read_text()
+    named = re.findall(r"`((?:tests/)?[\w/]+\.py)(?:::(\w+))?`", page)
+    tests = {(path, name) for path, name in named if Path(path).name.startswith("test_")}
+    assert len(tests) > 40
+    for path, name in tests:
+        file = ROOT / (path if path.startswith("tests/") else f"tests/unit/orchestrator/{path}")
+        assert file.exists(), path
+        assert not name or f"def {name}(" in file.read_text(), f"{path}::{name}"
+
+
 def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):

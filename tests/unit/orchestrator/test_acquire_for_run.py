@@ -116,6 +116,7 @@ async def test_a_lease_is_held_before_its_tree_is_known(orchestrator: Orchestrat
     row = await orchestrator.ledger.find(COMPANY, held.lease.id)
     assert (row.facts.state, row.terms.request.run_id) == (LeaseState.LEASED, "run")
     assert row.terms.request.execution_workspace_id == "ew-1"
+    assert held.lease.expires_at is not None
 
 
 async def test_without_an_execution_workspace_the_context_is_empty(orchestrator: Orchestrator) -> None:
