@@ -19,7 +19,7 @@ from leasehold.orchestrator.execution_target import execution_target, remote_spe
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.offer import first_problem
-from leasehold.orchestrator.realization import field_of, realization_record, realization_request
+from leasehold.orchestrator.realization import carried, field_of, realization_record, realization_request
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import Request
 from leasehold.orchestrator.results import AcquisitionResult, LeaseRecord, RealizationResult, ReleaseResult
@@ -178,11 +178,11 @@ class EntryPoints:
                 issue_id=issue_id,
                 agent_id=agent_id,
                 adapter_type=adapter_type,
-                execution_workspace_id=field_of(persisted_execution_workspace, "id"),
-                execution_workspace_mode=field_of(persisted_execution_workspace, "mode"),
+                **carried(persisted_execution_workspace),
             )
             found = None if known is None else await self.environments.find(company_id, known)
-            await self._runs.refused(request, found, error)
+            with contextlib.suppress(StoreError):  # the failure that led here stays the first
+                await self._runs.refused(request, found, error)
             raise
         held = await self.acquire_lease(
             company_id=company_id,

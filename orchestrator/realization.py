@@ -1,7 +1,7 @@
 """The original's realization request and record, version 1, in snake case."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from leasehold.drivers import Mode
 from leasehold.orchestrator.lease import Lease
@@ -14,6 +14,21 @@ def field_of(value: object, name: str) -> Any:
     if isinstance(value, Mapping):
         return cast(Mapping[str, Any], value).get(name)
     return getattr(value, name, None)
+
+
+class Carried(TypedDict):
+    """What a lease carries of its execution workspace, as ``Request`` names it."""
+
+    execution_workspace_id: str | None
+    execution_workspace_mode: str | None
+
+
+def carried(persisted: object) -> Carried:
+    """The platform's own record of a tree, as text; its ids may be of any class."""
+    return {
+        "execution_workspace_id": _text(field_of(persisted, "id")),
+        "execution_workspace_mode": _text(field_of(persisted, "mode")),
+    }
 
 
 def realization_request(
@@ -35,10 +50,10 @@ def realization_request(
         "adapter_type": adapter_type,
         "company_id": company_id,
         "environment_id": environment_id,
-        "execution_workspace_id": field_of(persisted, "id"),
+        "execution_workspace_id": _text(field_of(persisted, "id")),
         "issue_id": issue_id,
         "run_id": run_id,
-        "requested_mode": field_of(persisted, "mode") or effective_mode,
+        "requested_mode": _text(field_of(persisted, "mode")) or effective_mode,
         "source": {
             "kind": field_of(workspace, "source"),
             "local_path": str(field_of(workspace, "cwd") or ""),
@@ -108,3 +123,7 @@ def realization_record(lease: Lease, request: Mapping[str, Any]) -> dict[str, An
         },
         "summary": said["summary"],
     }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from leasehold.drivers import DriverError, Unusable
+from leasehold.drivers import Unusable
+from leasehold.orchestrator.arguments import check_ids
 from leasehold.orchestrator.environments import Environment, Environments
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.errors import EnvironmentRunError, NoSuch, StillHeld
@@ -75,11 +76,13 @@ class RunLeases:
         self._fail_by_id = fail
 
     async def hold(self, request: Request) -> Lease:
-        """A lease at ``leased``. Raises ``EnvironmentRunError`` once its failure is recorded."""
+        """A lease at ``leased``. Raises ``EnvironmentRunError`` once its failure is recorded, and ``WrongUsage``."""
+        check_ids(request)
         return await self._acquire(request, None)
 
     async def refused(self, request: Request, environment: Environment | None, error: EnvironmentRunError) -> None:
         """Record a lease that failed before a driver was asked, and name it on the error."""
+        check_ids(request)
         policy = environment.policy if environment else Policy.EPHEMERAL
         terms = Terms(self._store.ids.sortable(self._store.clock.now()), request, policy)
         if environment is not None:
@@ -137,7 +140,7 @@ class RunLeases:
     async def _realize(self, lease: Lease, tree: str, provision: str | None, events: tuple[LeaseEvent, ...]) -> None:
         try:
             await self._name_tree(lease, tree, provision)
-        except DriverError as error:
+        except Exception as error:  # whatever a driver says of a tree, realizing it has failed
             raise await self._life.refuse(lease, error) from error
         for _ in range(_TRIES):
             try:

@@ -10,7 +10,7 @@ from leasehold.drivers import Mode
 from leasehold.orchestrator.environments import LOCAL, Environment
 from leasehold.orchestrator.execution_target import Runner
 from leasehold.orchestrator.lease import Lease
-from leasehold.orchestrator.realization import field_of, realization_record, realization_request
+from leasehold.orchestrator.realization import carried, realization_record, realization_request
 from leasehold.orchestrator.request import Request
 from leasehold.orchestrator.results import Executed, LeaseRecord, WorkspaceRealized
 from leasehold.orchestrator.run_ending import RunEnding, failure_of
@@ -54,8 +54,7 @@ class Runtime:
             issue_id=issue_id,
             agent_id=agent_id,
             adapter_type=adapter_type,
-            execution_workspace_id=field_of(persisted_execution_workspace, "id"),
-            execution_workspace_mode=field_of(persisted_execution_workspace, "mode"),
+            **carried(persisted_execution_workspace),
         )
         return await self._runs.record(await self._runs.hold(request))
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 from leasehold.drivers.scripted import Fault, Provider, ScriptedDriver
-from leasehold.orchestrator import EnvironmentRunError, LeaseContext, Orchestrator
+from leasehold.orchestrator import EnvironmentRunError, LeaseContext, Orchestrator, WorkspaceMode, WrongUsage
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, ErrorCode, LeaseState, Policy, Status
 from platform_run import COMPANY, acquired, activities, box
@@ -117,6 +118,21 @@ async def test_a_lease_is_held_before_its_tree_is_known(orchestrator: Orchestrat
     assert (row.facts.state, row.terms.request.run_id) == (LeaseState.LEASED, "run")
     assert row.terms.request.execution_workspace_id == "ew-1"
     assert held.lease.expires_at is not None
+
+
+async def test_the_platform_s_ids_may_be_of_any_class(orchestrator: Orchestrator) -> None:
+    kept = {"id": UUID(int=1), "mode": WorkspaceMode.ADAPTER_MANAGED}
+    held = await acquired(orchestrator, persisted_execution_workspace=kept)
+    assert held.lease_context == LeaseContext(str(UUID(int=1)), "adapter_managed")
+    assert type(held.lease_context.execution_workspace_mode) is str
+
+
+@pytest.mark.parametrize("environment", ["local", "nowhere"])
+async def test_an_id_that_is_no_text_is_wrong_usage(orchestrator: Orchestrator, environment: str) -> None:
+    with pytest.raises(WrongUsage, match="no text"):
+        await orchestrator.acquire_for_run(
+            company_id=COMPANY, selected_environment_id=environment, adapter_type="claude_local", run_id="\udcff"
+        )
 
 
 async def test_without_an_execution_workspace_the_context_is_empty(orchestrator: Orchestrator) -> None:

@@ -73,7 +73,7 @@ async def test_a_tree_that_cannot_be_realized_fails_the_lease(
     assert provider.standing() == []
 
 
-@pytest.mark.parametrize("cwd", ["", "  ", None, "/nowhere/at/all"])
+@pytest.mark.parametrize("cwd", ["", "  ", None, "/nowhere/at/all", "/a\0b", "/\udcff"])
 async def test_a_tree_that_is_not_there_fails_the_lease(orchestrator: Orchestrator, cwd: str | None) -> None:
     held = await acquired(orchestrator)
     with pytest.raises(EnvironmentRunError) as caught:
