@@ -24,6 +24,10 @@ class Backend(Protocol):
         """Create or migrate the ledger; gives its clock, and the name under which owners count by it."""
         ...
 
+    def close(self) -> None:
+        """Let go of all that is not the engine's."""
+        ...
+
     def batches(self, tables: Schema) -> Batches:
         """The writer's side of it."""
         ...

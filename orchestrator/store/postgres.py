@@ -13,6 +13,7 @@ from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict
 from leasehold.orchestrator.store.postgres_error import explain, lost, slept, unsettled
 from leasehold.orchestrator.store.postgres_session import Raw, Server, Sessions, examine, raw_of
 from leasehold.orchestrator.store.schema import Schema
+from leasehold.orchestrator.store.silence import Silence
 from leasehold.orchestrator.store.statement import BatchStatement
 from leasehold.orchestrator.store.write import Write
 from psycopg import errors
@@ -39,8 +40,9 @@ _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.DivisionB
 class PostgresBatches:
     """Commits batches of writes and jobs. Used by one thread alone."""
 
-    def __init__(self, engine: Engine, schema: Schema, sessions: Sessions) -> None:
+    def __init__(self, engine: Engine, schema: Schema, sessions: Sessions, silence: Silence) -> None:
         self._engine = engine
+        self._silence = silence
         self._schema = schema
         self._sessions = sessions
         self._statement = BatchStatement(schema, engine.dialect)
@@ -99,7 +101,8 @@ class PostgresBatches:
         while True:
             raw = self._open(end)
             try:
-                return settled | self._execute(raw, writes)
+                with self._silence.bounded(raw):
+                    return settled | self._execute(raw, writes)
             except errors.QueryCanceled as error:
                 if time.monotonic() >= end - self._sessions.seconds / 3:
                     raise explain(error, self._engine) from error
@@ -146,14 +149,15 @@ class PostgresBatches:
             while True:
                 raw = self._open(end)
                 try:
-                    raw.autocommit = True
-                    self._end_session(raw, old, end)
-                    for write in writes:
-                        last = write.entries[-1]
-                        query = f"SELECT owner, attempt, epoch FROM {journal} WHERE lease_id = %s AND seq = %s"
-                        row = raw.execute(query.encode(), (write.lease_id, last.seq)).fetchone()
-                        if row is not None and row[:2] == (last.owner, last.attempt):
-                            applied[write.lease_id] = row[2]
+                    with self._silence.bounded(raw):
+                        raw.autocommit = True
+                        self._end_session(raw, old, end)
+                        for write in writes:
+                            last = write.entries[-1]
+                            query = f"SELECT owner, attempt, epoch FROM {journal} WHERE lease_id = %s AND seq = %s"
+                            row = raw.execute(query.encode(), (write.lease_id, last.seq)).fetchone()
+                            if row is not None and row[:2] == (last.owner, last.attempt):
+                                applied[write.lease_id] = row[2]
                     return applied
                 except psycopg.Error as second:
                     if not lost(second) and not raw.closed:
@@ -201,7 +205,8 @@ class PostgresBatches:
             try:
                 raw = self._open(end)
                 raw.autocommit = False
-                return self._transaction(job)
+                with self._silence.bounded(raw):
+                    return self._transaction(job)
             except IntegrityError as error:
                 return error
             except (DBAPIError, psycopg.Error) as error:

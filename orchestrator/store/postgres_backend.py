@@ -10,9 +10,10 @@ from leasehold.orchestrator.store.errors import StoreUrlWrong
 from leasehold.orchestrator.store.migration import ensure
 from leasehold.orchestrator.store.postgres import PostgresBatches
 from leasehold.orchestrator.store.postgres_error import explain, lost
-from leasehold.orchestrator.store.postgres_session import Sessions, examine
+from leasehold.orchestrator.store.postgres_session import Sessions, examine, raw_of
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.server_clock import NAME
+from leasehold.orchestrator.store.silence import Silence
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
@@ -28,6 +29,7 @@ class PostgresBackend:
         self.engine = engine
         self._patience = patience
         self._sessions = Sessions(patience)
+        self._silence = Silence(self._sessions.seconds * 2)
 
     @classmethod
     def at(cls, url: URL, patience: float) -> "PostgresBackend":
@@ -67,15 +69,18 @@ class PostgresBackend:
         assert self._sessions.clock is not None
         return self._sessions.clock, NAME
 
+    def close(self) -> None:
+        self._silence.close()
+
     def batches(self, tables: Schema) -> PostgresBatches:
-        return PostgresBatches(self.engine, tables, self._sessions)
+        return PostgresBatches(self.engine, tables, self._sessions, self._silence)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """A server that went away is waited for, and the query asked again."""
         end = time.monotonic() + (self._patience if self._sessions.clock else 0)
         while True:
             try:
-                with self.engine.connect() as connection:
+                with self.engine.connect() as connection, self._silence.bounded(raw_of(connection)):
                     self._sessions.begin(connection)
                     return query(connection)
             except (DBAPIError, psycopg.Error) as error:

@@ -56,6 +56,9 @@ class SqliteBackend:
             raise _explained(error) from error
         return Clock(offset), boot
 
+    def close(self) -> None:
+        return
+
     def batches(self, tables: Schema) -> SqliteBatches:
         return SqliteBatches(self.engine, tables)
 

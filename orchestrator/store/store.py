@@ -54,6 +54,7 @@ class Store:
         try:
             clock, boot, ledger = await asyncio.to_thread(prepare)
         except BaseException:
+            backend.close()
             if engine is None:
                 backend.engine.dispose()
             raise
@@ -74,6 +75,7 @@ class Store:
                     return None
                 return backend.read(lambda connection: current(connection, schema(prefix)))
             finally:
+                backend.close()
                 backend.engine.dispose()
 
         return await asyncio.to_thread(look)
@@ -81,6 +83,7 @@ class Store:
     async def close(self) -> None:
         """Commit what is queued and let go of every connection."""
         await self.writer.close()
+        await asyncio.to_thread(self._backend.close)
         if self._own:
             await asyncio.to_thread(self.engine.dispose)
 

@@ -1,6 +1,8 @@
 """PostgreSQL as a store: what is said of a bad one, and what holds when it fails in the middle."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -166,6 +168,20 @@ async def test_a_server_that_stays_away_is_said(
             await store.writer.write(then("a", 1, epoch))
         with pytest.raises(StoreError, match="cannot be reached"):
             await store.read(lambda connection: connection.scalar(text("SELECT 1")))
+
+
+async def test_a_server_that_was_stopped_in_its_tracks_is_not_waited_for(opened: Opened) -> None:
+    async with opened(patience=0.2) as store:
+        epoch = await store.writer.write(new("a"))
+        pid = await backend(store)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(StoreError, match="did not say whether a commit holds"):
+                    await store.writer.write(then("a", 1, epoch))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert isinstance(await store.writer.write(new("b")), int)
 
 
 # --- what other sessions do to a batch
