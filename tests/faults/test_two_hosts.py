@@ -132,6 +132,7 @@ def test_two_hosts_are_served_in_order(hosts: list[Host], tmp_path: Path) -> Non
     assert "nothing is wrong" in one.run("verify")
 
 
+@pytest.mark.long
 def test_the_first_is_cut_off_while_it_holds_the_place(hosts: list[Host], tmp_path: Path) -> None:
     one, two = hosts
     one.run("env", "add", "lab", "--driver", "local", "--max-leases", "1")

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +38,8 @@ _LIVES = {
     "core_lives": (60, 150, 150),
     **dict.fromkeys(_DBOS, (40, 120, 120)),
 }
+_PROCESSES = 8
+_ENDED = 100_000
 _CONCURRENT = (1, 16, 64)
 _WANTED = (  # what, beside whom, at how many, bound, at least
     ("lives", "dbos", 16, 12.0, True),
@@ -75,11 +78,13 @@ def main() -> int:
         server = PostgresServer(place, folder, ("fsync=on", "synchronous_commit=on", "max_connections=200"))
         server.create()
         try:
-            got = _rounds(server, Path(name), 1 if chosen.quick else 3, 10 if chosen.quick else 1)
+            rounds, less = (1, 10) if chosen.quick else (3, 1)
+            got = _rounds(server, Path(name), rounds, less)
+            more = _more(server, Path(name), rounds, less)
             said = str(server.ask("SHOW server_version")[0][0])
         finally:
             server.stop()
-    figures = [_figure(got, *wanted) for wanted in _WANTED]
+    figures = [*(_figure(got, *wanted) for wanted in _WANTED), *more]
     _show(figures, got)
     if chosen.write is not None:
         chosen.write.write_text(_page(figures, got, said))
@@ -111,6 +116,54 @@ def _rounds(server: PostgresServer, folder: Path, rounds: int, less: int) -> Got
         flavours = [got[name, concurrent] for name in _DBOS]
         got["dbos", concurrent] = [max(each, key=lambda one: one["lives"]) for each in zip(*flavours, strict=True)]
     return got
+
+
+def _more(server: PostgresServer, folder: Path, rounds: int, less: int) -> list[Figure]:
+    """What many processes, many held leases and a long history do to it."""
+    postmaster = (Path(server.data) / "postmaster.pid").read_text().split()[0]
+    commits = str(folder / "commits.json")
+
+    def ours(url: str, concurrent: int, lives: int, name: str = "leasehold_lives") -> list[str]:
+        return [name, url, postmaster, str(concurrent), str(max(concurrent, lives // less)), commits]
+
+    processes: list[float] = []
+    held: list[float] = []
+    history: list[float] = []
+    for number in range(rounds):
+        alone = _contend(ours(server.url(server.database()), 64, 3000))
+        url = server.url(server.database())
+        _contend(ours(url, 1, 10))  # the tables and the environment are made once
+        with ThreadPoolExecutor(_PROCESSES) as threads:
+            each = list(threads.map(_contend, [ours(url, 8, 500)] * _PROCESSES))
+        lives = [one["lives"] for one in each]
+        processes.append(sum(lives) / alone["lives"])
+        beside = _contend(ours(server.url(server.database()), 64, 3000, "leasehold_beside_held"))
+        held.append(beside["lives"] / alone["lives"])
+        few, many = server.database(), server.database()
+        for database, ended in ((few, 1000), (many, _ENDED // less)):
+            _contend(ours(server.url(database), 1, 1))
+            _lengthen(server, database, ended)
+        cpu = [_contend(ours(server.url(database), 16, 1500))["cpu"] for database in (few, many, many, few)]
+        history.append((cpu[1] + cpu[2]) / (cpu[0] + cpu[3]))
+        spread = f"{min(lives):,.0f} to {max(lives):,.0f} lives/s each"
+        _CONSOLE.print(f"round {number + 1}: {_PROCESSES} processes, {spread}; history {history[-1]:.2f}")
+    return [
+        Figure(f"{_PROCESSES} processes, 8 at a time each: lives per second of one process's 64", 1.3, True, processes),
+        Figure("beside 10,000 held leases: lives per second of without", 0.95, True, held),
+        Figure(f"with {_ENDED:,} ended leases: CPU a life of with 1,000", 1.2, False, history),
+    ]
+
+
+def _lengthen(server: PostgresServer, database: str, ended: int) -> None:
+    """Give a store so many ended leases with their journals: copies of one."""
+    copied = (
+        "INSERT INTO leasehold_{0} SELECT (jsonb_populate_record(t, jsonb_build_object('{1}', 'l0' || lpad(g::text, 18,"
+        " '0')))).* FROM leasehold_{0} t, generate_series(1, {2}) g WHERE t.{1} = (SELECT min(id) FROM leasehold_lease"
+        " WHERE id > 'l1')"
+    )
+    for table, key in (("journal", "lease_id"), ("lease", "id")):
+        server.ask(copied.format(table, key, ended), database=database)
+    server.ask("VACUUM ANALYZE", database=database)
 
 
 def _contend(arguments: Sequence[str]) -> dict[str, float]:
