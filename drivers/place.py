@@ -12,8 +12,8 @@ from leasehold.drivers.workspace import Workspace
 class PlaceRequest:
     """What a lease asks of a driver. Ids are carried through, never interpreted.
 
-    ``late`` says that the tree is named only when it is realized: the workspace has its mode, and an
-    empty path. ``validate`` and ``subjects`` are asked again then.
+    ``late`` says that the tree is named only when it is realized: the workspace has its mode (never
+    ``git_worktree``) and an empty path. ``validate`` and ``subjects`` are asked again then.
     """
 
     company_id: str

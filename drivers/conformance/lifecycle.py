@@ -4,12 +4,14 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.conformance.rule import rule
 from leasehold.drivers.conformance.scene import Scene
 from leasehold.drivers.conformance.suite import Suite
 from leasehold.drivers.conformance.tree import seen_in
+from leasehold.drivers.driver import holds_subjects
 from leasehold.drivers.errors import DriverError, Stale
 from leasehold.drivers.place import Absent, Condition, Found, Handle, ReleaseMode
 from leasehold.drivers.workspace import Realization
@@ -43,6 +45,21 @@ class Lifecycle(Suite):
         assert first.place != second.place
         await scene.release(first)
         assert (await scene.driver.inspect(second, scene.context())).condition is Condition.READY
+
+    @rule
+    async def test_a_tree_may_be_named_late(self, scene: Scene) -> None:
+        """A place is given before its tree is known; nothing is refused or held for the tree until then."""
+        scene.require(scene.mode is not Mode.GIT_WORKTREE, "a tree that is named late")
+        workspace, key = scene.workspace(), scene.new_key()
+        late = replace(scene.request(replace(workspace, path=Path())), late=True)
+        assert scene.driver.validate(late, scene.config) == []
+        if holds_subjects(scene.driver):
+            assert scene.driver.subjects(late, scene.config) == ()
+        handle = await scene.driver.acquire(key, late, scene.tags(key), scene.context())
+        assert (await scene.driver.inspect(handle, scene.context())).condition is Condition.READY
+        realization = await scene.driver.realize(handle, workspace, scene.context())
+        await scene.target_of(handle, realization)
+        assert await scene.release(handle)
 
     @rule
     async def test_a_handle_is_all_that_another_process_needs(self, scene: Scene) -> None:
