@@ -42,10 +42,17 @@ class LeaseArguments(TypedDict, total=False):
 def check_ids(request: Request) -> None:
     """Raise ``WrongUsage`` for ids that cannot be stored."""
     ids = f"{request.company_id}{request.run_id}{request.issue_id}{request.agent_id}{request.adapter_type}"
+    if not _is_text(ids):
+        raise WrongUsage("an id of the run is no text")
+
+
+def _is_text(value: str) -> bool:
+    """Whether every store can keep it as text."""
     try:
-        ids.encode()
+        value.encode()
     except UnicodeEncodeError:
-        raise WrongUsage("an id of the run is no text") from None
+        return False
+    return "\0" not in value
 
 
 def absolute(path: str | Path) -> str:

@@ -19,7 +19,7 @@ class Redaction:
                     self._values.add(part)
 
     def clean(self, text: str) -> str:
-        """The text without any of them, longest first."""
+        """The text without any of them, longest first; and without what a store cannot keep in text."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
-        return text
+        return text.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode()

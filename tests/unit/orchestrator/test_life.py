@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leasehold.drivers.errors import Unusable
 from leasehold.drivers.scripted import Fault, Provider, Reply, ScriptedDriver
 from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator, WrongUsage
 from leasehold.orchestrator.store.write import Write
@@ -391,6 +392,8 @@ async def test_a_workspace_whose_name_is_no_text_is_leased(orchestrator: Orchest
 async def test_an_id_that_is_no_text_is_wrong_usage(orchestrator: Orchestrator, tree: Path) -> None:
     with pytest.raises(WrongUsage, match="no text"):
         await orchestrator.acquire(workspace=tree, run_id=os.fsdecode(b"run\xff"))
+    with pytest.raises(WrongUsage, match="no text"):
+        await orchestrator.acquire(workspace=tree, run_id="run\0")
     assert await orchestrator.ledger.count("default") == 0
 
 
@@ -408,4 +411,20 @@ async def test_a_caller_cancelled_at_any_moment_leaves_a_store_that_is_right(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert provider.standing() == []
+    await content(orchestrator)
+
+
+async def test_a_failure_whose_words_are_no_text_is_recorded(
+    orchestrator: Orchestrator, driver: ScriptedDriver, tree: Path
+) -> None:
+    async def fail(_: object) -> None:
+        raise Unusable(os.fsdecode(b"a NUL \0 and a byte \xff"))
+
+    driver.at("realize", "before", fail)
+    name = await environment(orchestrator)
+    with pytest.raises(EnvironmentRunError) as caught:
+        await orchestrator.acquire(environment=name, workspace=tree)
+    assert caught.value.message.endswith("a NUL \ufffd and a byte \\udcff")
+    row = await orchestrator.ledger.find("default", caught.value.lease_id or "")
+    assert row.facts.error_message == caught.value.message
     await content(orchestrator)
