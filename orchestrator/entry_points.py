@@ -260,16 +260,16 @@ class EntryPoints:
         run_id: str,
         company_id: str,
         agent_id: str | None = None,
-        status: str = RunEnding.RELEASED,
+        status: str | None = None,
         failure_reason: str | None = None,
     ) -> ReleaseResult[Lease]:
-        """End all that a run holds: ``released``, ``failed`` or ``expired`` (the run was cancelled).
+        """End all that a run holds: ``released`` (the default), ``failed`` or ``expired`` (it was cancelled).
 
         Raises ``WrongUsage`` for another status, and nothing else: each error is kept with its lease's id
         (``*`` where the leases could not be listed) and stops no other lease. A second call does nothing.
         """
         reason = None if failure_reason is None else self.redaction.clean(failure_reason)
-        return await self._runs.release(company_id, run_id, failure_of(status, reason))
+        return await self._runs.release(company_id, run_id, failure_of(status or RunEnding.RELEASED, reason))
 
     # --- beneath them
 

@@ -28,12 +28,13 @@ async def ended(orchestrator: Orchestrator, run_id: str = "run", **more: Any) ->
     ("status", "state", "code", "word"),
     [
         ("released", LeaseState.RELEASED, None, Status.RELEASED),
+        (None, LeaseState.RELEASED, None, Status.RELEASED),
         ("failed", LeaseState.FAILED, ErrorCode.RUN_FAILED, Status.FAILED),
         ("expired", LeaseState.FAILED, ErrorCode.LEASE_CANCELLED, Status.EXPIRED),
     ],
 )
 async def test_how_the_run_ended_is_how_its_leases_end(
-    orchestrator: Orchestrator, tree: Path, status: str, state: LeaseState, code: ErrorCode | None, word: Status
+    orchestrator: Orchestrator, tree: Path, status: str | None, state: LeaseState, code: ErrorCode | None, word: Status
 ) -> None:
     held = await acquired(orchestrator)
     await realized(orchestrator, held, tree)
@@ -226,3 +227,32 @@ async def test_another_company_s_run_is_not_touched(orchestrator: Orchestrator) 
     result = await orchestrator.release_for_run(run_id="run", company_id="other")
     assert (result.released, result.errors) == ([], [])
     assert held.lease.state is LeaseState.LEASED
+
+
+@pytest.mark.parametrize(("execution_workspace", "same"), [("ew-1", True), ("ew-2", False)])
+async def test_a_parked_place_serves_the_next_run_of_its_execution_workspace(
+    orchestrator: Orchestrator, provider: Provider, tree: Path, execution_workspace: str, same: bool
+) -> None:
+    policy = Policy.REUSE_BY_EXECUTION_WORKSPACE
+    place = await orchestrator.environments.add(COMPANY, "box", "scripted", {}, policy=policy)
+    places: list[str | None] = []
+    for run_id, workspace_id in (("first", "ew-1"), ("second", execution_workspace)):
+        kept = {"id": workspace_id, "mode": "isolated_workspace"}
+        held = await acquired(orchestrator, place, run_id, persisted_execution_workspace=kept)
+        places.append(held.lease.provider_lease_id)
+        await realized(orchestrator, held, tree)
+        [lease], errors = await ended(orchestrator, run_id)
+        assert errors == {}
+        assert (lease.cleanup, lease.cleanup_status) == (CleanupState.PARKED, "success")
+    assert (places[0] == places[1]) is same
+    assert len(provider.standing()) == (1 if same else 2)
+
+
+async def test_a_full_environment_is_a_conflict(orchestrator: Orchestrator) -> None:
+    place = await orchestrator.environments.add(COMPANY, "box", "scripted", {}, max_leases=1)
+    await acquired(orchestrator, place, "first")
+    with pytest.raises(EnvironmentRunError) as caught:
+        await acquired(orchestrator, place, "second")
+    assert caught.value.code is ErrorCode.LEASE_CONFLICT
+    await ended(orchestrator, "first")
+    assert (await acquired(orchestrator, place, "third")).lease.state is LeaseState.LEASED
