@@ -21,9 +21,7 @@ APART = {"open", "lease"}
 def public() -> list[str]:
     """The methods that take something."""
     return [
-        name
-        for name, _ in inspect.getmembers(Orchestrator, callable)
-        if not name.startswith("_") and name not in APART
+        name for name, _ in inspect.getmembers(Orchestrator, callable) if not name.startswith("_") and name not in APART
     ]
 
 
