@@ -25,7 +25,9 @@ def durable(postgres: PostgresServer) -> Iterator[PostgresServer]:
         server.stop()
 
 
-@pytest.mark.parametrize("after", [1, 60, 150])
+@pytest.mark.parametrize(
+    "after", [pytest.param(1, marks=pytest.mark.long), 60, pytest.param(150, marks=pytest.mark.long)]
+)
 async def test_an_immediate_restart_loses_nothing(durable: PostgresServer, tmp_path: Path, after: int) -> None:
     provider, told = Provider(), dict[str, tuple[int, LeaseState]]()
     up, restarted = asyncio.Event(), asyncio.Event()
