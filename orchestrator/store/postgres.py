@@ -256,6 +256,7 @@ class PostgresBatches:
                 self._server = examine(self._connection)
                 self._connection.rollback()
                 raw = raw_of(self._connection)
+                raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
                 if not self._server.pooled:
                     raw.autocommit = True
                     raw.prepare_threshold = _TRIES

@@ -81,6 +81,8 @@ class PostgresBackend:
         while True:
             try:
                 with self.engine.connect() as connection, self._silence.bounded(raw_of(connection)):
+                    # a query of several statements sees one moment, as on SQLite
+                    connection.execution_options(isolation_level="REPEATABLE READ")
                     self._sessions.begin(connection)
                     return query(connection)
             except (DBAPIError, psycopg.Error) as error:

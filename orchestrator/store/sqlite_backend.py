@@ -64,7 +64,12 @@ class SqliteBackend:
 
     def read(self, query: Callable[[Connection], T]) -> T:
         try:
-            with self.engine.connect() as connection:
+            with self.engine.connect() as connection, connection.begin():
+                raw = connection.connection.dbapi_connection
+                if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
+                    connection.exec_driver_sql(
+                        "BEGIN"
+                    )  # the driver begins none for a look: a query of several sees one moment
                 return query(connection)
         except DBAPIError as error:
             raise _explained(error) from error

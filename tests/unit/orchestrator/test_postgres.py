@@ -15,6 +15,7 @@ from leasehold.orchestrator import Orchestrator, Settings, StoreError
 from leasehold.orchestrator.store import clock, columns, postgres_session
 from leasehold.orchestrator.store.errors import StaleWrite
 from leasehold.orchestrator.store.server_clock import ServerClock
+from leasehold.orchestrator.store.statement import BatchStatement
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
 from leasehold.states import Entry, Kind
@@ -312,6 +313,22 @@ async def test_what_is_acknowledged_is_durable_whatever_the_database_says(
             assert settings == ("on", "read committed")
     finally:
         postgres.ask(f"ALTER DATABASE {database} RESET ALL")
+
+
+async def test_a_batch_looks_everything_up_by_index_from_the_first_one_on(store: Store) -> None:
+    """A plan is kept for the life of a session: it may not be one that suits empty tables."""
+    statement = BatchStatement(store.schema, store.engine.dialect)
+    parameters = statement.parameters([new("a", environment=("e", 1), holds=("x",)), then("b", 1, 1)])
+
+    def plan(connection: Connection) -> str:
+        rows = connection.exec_driver_sql(f"EXPLAIN {statement.text.decode()}", parameters)
+        return "\n".join(row[0] for row in rows)
+
+    seen = await store.writer.job(plan)
+    for table in ("lease", "hold", "environment"):
+        assert f" using leasehold_{table}_pkey on leasehold_{table}" in seen, seen
+    assert "Seq Scan" not in seen
+    assert "JIT" not in seen
 
 
 async def test_a_host_s_pool_gets_no_session_of_ours_back(

@@ -1,5 +1,6 @@
 """verify: each column of a good store is altered in turn; it names lease and invariant, or it is free."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,20 @@ async def test_a_lost_hold_is_found(orchestrator: Orchestrator, tree: Path) -> N
         connection.execute(text("DELETE FROM leasehold_hold"))
     [finding] = await found(orchestrator)
     assert (finding.lease_id, finding.invariant) == (lease_id, 2)
+
+
+async def test_a_store_is_verified_while_leases_live(orchestrator: Orchestrator, tree: Path) -> None:
+    await orchestrator.environments.add("default", "place", "scripted", {})
+
+    async def lives() -> None:
+        for _ in range(30):
+            async with orchestrator.lease(environment="place", workspace=tree, share=True):
+                pass
+
+    living = [asyncio.ensure_future(lives()) for _ in range(8)]
+    looks = 0
+    while not all(each.done() for each in living):
+        assert await found(orchestrator) == []
+        looks += 1
+    await asyncio.gather(*living)
+    assert looks > 3
