@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 HEAD = "0004"
 _LOCK_SECONDS = 60
+_STATEMENT_SECONDS = 3600  # a new index over many leases takes its time
 
 
 def current(connection: Connection, schema: Schema) -> str | None:
@@ -67,4 +68,5 @@ def begin_exclusive(connection: Connection, schema: Schema) -> None:
         # whatever the role's default is: what waited for the lock sees what was committed under it
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{_STATEMENT_SECONDS}s'")
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(schema.version_table))))
