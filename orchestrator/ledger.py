@@ -123,6 +123,13 @@ class Ledger:
         condition = self._store.schema.lease.c.id.in_([*ids])
         return await self._store.read(lambda connection: self._rows(connection, condition, limit=None))
 
+    async def parked_in(self, company_id: str, environment_id: str) -> Sequence[Row]:
+        """The leases whose places are parked in an environment."""
+        lease = self._store.schema.lease
+        kept = and_(lease.c.keep_until.is_not(None), lease.c.cleanup == CleanupState.PARKED.value)
+        here = and_(kept, lease.c.company_id == company_id, lease.c.environment_id == environment_id)
+        return await self._store.read(partial(self._rows, condition=here, limit=None))
+
     async def parked(self, terms: Terms, *, by_workspace: bool) -> Sequence[Row]:
         """The leases whose parked places may serve another of the same company, environment, agent and
         adapter, and of the same workspace where that counts. Oldest first.

@@ -16,7 +16,7 @@ from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.entry_points import EntryPoints
-from leasehold.orchestrator.environments import Environments
+from leasehold.orchestrator.environments import Environment, Environments
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
@@ -301,6 +301,14 @@ class Orchestrator(EntryPoints):
         await self._commits.take(lease, Note.TAKE_OVER, why="forget")
         await self._life.forget(lease, who, reason)
         return lease
+
+    async def archive(self, environment: str, *, company_id: str | None = None) -> Environment:
+        """Stop new leases of an environment, and end the places that are parked there. Raises ``NoSuch``."""
+        company = company_id or self.settings.company
+        archived = await self.environments.archive(company, environment)
+        for row in await self.ledger.parked_in(company, archived.id):
+            await self._others.clean_up(row, force=False)
+        return archived
 
     async def prune(self, older_than: float | str, *, company_id: str | None = None) -> int:
         """Delete the company's leases that ended longer ago than this, with their journals; how many."""

@@ -326,6 +326,7 @@ class Orchestrator:
     extend = _blocking(AsyncOrchestrator.extend)
     forget = _blocking(AsyncOrchestrator.forget)
     journal = _blocking(AsyncOrchestrator.journal)
+    archive = _blocking(AsyncOrchestrator.archive)
     prune = _blocking(AsyncOrchestrator.prune)
     drop_company = _blocking(AsyncOrchestrator.drop_company)
 

@@ -64,6 +64,8 @@ def extend(
         row = await orchestrator.extend(before.terms.id, more)
         if row.end_requested is not None:
             row = await _until(orchestrator, row, lambda row: row.facts.expires_at != before.facts.expires_at)
+            if row.facts.expires_at == before.facts.expires_at:
+                raise StillHeld(f"lease {row.terms.id} lost its owner before it was extended", hint="end it with fail")
         out(f"lease {row.terms.id} lives until {when(row.facts.expires_at)}")
         return 0
 
@@ -88,7 +90,9 @@ async def _end(
 ) -> int:
     before = await orchestrator.ledger.find(orchestrator.settings.company, lease_id)
     if await end() is None:
-        await _until(orchestrator, before, lambda row: not row.facts.state.live and row.facts.pending_event is None)
+        row = await _until(orchestrator, before, _settled)
+        if not _settled(row):
+            await end()  # its owner was dead all the while, and its claim is over now
     if not before.facts.state.live and not before.facts.cleanup.open:
         out(f"lease {before.terms.id} is {before.status} already, and nothing is owed")
         return 0
@@ -99,11 +103,11 @@ async def _end(
 
 
 async def _until(orchestrator: Orchestrator, row: Row, done: Callable[[Row], bool]) -> Row:
-    """Wait, for the claim time at most, until the lease's owner has done what it was asked.
+    """Wait, for the claim time and a little more, until the lease's owner has done what it was asked, or is gone.
 
     Raises ``StillHeld``, which says how the lease stands.
     """
-    claim = orchestrator.settings.claim_seconds
+    claim = orchestrator.settings.claim_seconds + 1.0
     owner = f"process {row.owner_pid} on {row.owner_host}"
     told = f"asked its owner, {owner}; waiting up to {claim:g} s"
     if not sys.stderr.isatty():
@@ -113,12 +117,16 @@ async def _until(orchestrator: Orchestrator, row: Row, done: Callable[[Row], boo
         return await _looked(orchestrator, row, done, claim, owner)
 
 
+def _settled(row: Row) -> bool:
+    return not row.facts.state.live and row.facts.pending_event is None
+
+
 async def _looked(orchestrator: Orchestrator, row: Row, done: Callable[[Row], bool], claim: float, owner: str) -> Row:
     loop = asyncio.get_running_loop()
     end = loop.time() + claim
     while loop.time() < end:
         row = await orchestrator.ledger.find(orchestrator.settings.company, row.terms.id)
-        if done(row):
+        if done(row) or not row.alive:
             return row
         await asyncio.sleep(_LOOK_EVERY)
     doing = f"{row.facts.pending_event} under way" if row.facts.pending_event else f"{row.facts.state}"

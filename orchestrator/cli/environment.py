@@ -122,10 +122,10 @@ def probe(context: typer.Context, name: EnvironmentName, as_json: Json = False) 
 
 
 def archive(context: typer.Context, name: EnvironmentName, as_json: Json = False) -> int:
-    """Stop new leases of an environment. What is leased there goes on to its end."""
+    """Stop new leases of an environment, and end the places parked there. What is leased goes on to its end."""
 
     async def work(orchestrator: Orchestrator) -> int:
-        archived = await orchestrator.environments.archive(orchestrator.settings.company, name)
+        archived = await orchestrator.archive(name)
         if as_json:
             emit(archived.record())
         else:

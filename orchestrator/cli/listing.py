@@ -12,9 +12,10 @@ from leasehold.orchestrator.cli.options import Json, LeaseId
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.duration import spoken
 from leasehold.orchestrator.ledger import Row
+from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.record import journal_records, lease_record
-from leasehold.states import LeaseState, Status, Stuck
+from leasehold.states import CleanupState, LeaseState, Status, Stuck
 
 _SHOWN = 200
 _ALL = 1_000_000
@@ -218,6 +219,8 @@ def _age(row: Row) -> str:
 def _why(row: Row) -> str:
     if row.stuck is not None:
         return f"stuck: {row.stuck}"
+    if row.facts.cleanup is CleanupState.PARKED and row.facts.keep_until is not None:
+        return f"parked until {iso(row.facts.keep_until)}"
     return row.facts.error_code or ""
 
 

@@ -15,7 +15,7 @@ _ABOUT = """Leases execution environments to runs, and leaks none."""
 _EXAMPLES = """\
 Examples:
   Run the tests in a git worktree of their own, which is gone afterwards:
-    leasehold run --mode git_worktree --provision 'pip install -e .' -- pytest -q
+    leasehold run --mode git_worktree --provision 'python3 -m venv .v && .v/bin/pip install -e .' -- .v/bin/pytest -q
 
   Hold a copy of this folder, use it twice, give it back:
     lease=$(leasehold acquire --mode copy)

@@ -68,7 +68,7 @@ def test_an_owner_that_does_not_answer_is_said_so_and_can_be_taken_over(cli: Com
     running.stdout.readline()
     lease = cli.lease()["id"]
     error = cli("release", lease, code=1, variables=hasty).error
-    assert f"lease {lease} is active (targeted) after 1 s" in error
+    assert f"lease {lease} is active (targeted) after 2 s" in error
     assert "--force" in error
     assert cli("show", lease, "--json", code=0).json["end_requested"] == {"end": "release"}
     cli("release", lease, "--force", code=0, variables=hasty)

@@ -184,3 +184,11 @@ async def test_a_secret_that_changed_replaces(
     assert (await acquired(orchestrator, third)).details["resumed"]
     assert third.terms.fingerprint is not None
     await third.fail("done")
+
+
+async def test_archiving_ends_what_is_parked(orchestrator: Orchestrator, tree: Path, provider: Provider) -> None:
+    await environment(orchestrator)
+    first = await parked(orchestrator, tree)
+    await orchestrator.archive("place")
+    assert await cleanup(orchestrator, first) is CleanupState.SUCCEEDED
+    assert provider.standing() == []
