@@ -1,14 +1,27 @@
 """Makes the pages and pictures that are made from the code. ``--check`` only says which are out of date."""
 
+import inspect
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import cast
 
-from leasehold.drivers import Capabilities, Registry
+from leasehold.drivers import Capabilities, Registry, Result
+from leasehold.orchestrator import (
+    EnvironmentRunError,
+    IllegalTransition,
+    Lease,
+    LeaseLost,
+    NoSuch,
+    Orchestrator,
+    StillHeld,
+    StoreError,
+    WrongUsage,
+)
 from leasehold.orchestrator.cli.commands import COMMANDS
 from leasehold.orchestrator.error_table import ERROR_TABLE
 from leasehold.orchestrator.settings import Settings
@@ -225,7 +238,45 @@ def settings() -> str:
     )
 
 
+def library() -> str:
+    """The public classes, from their docstrings."""
+    lines = ["# The library\n", MADE]
+    lines += ["Without `await`, the same is in `leasehold.orchestrator.sync`. Durations are seconds, or as `5m`.\n"]
+    for kind, hidden in ((Orchestrator, ()), (Lease, _ENGINES_OWN), (Result, ())):
+        lines += [f"## {kind.__name__}\n", inspect.cleandoc(kind.__doc__ or "") + "\n"]
+        for name, member in inspect.getmembers(kind):
+            if name.startswith("_") or name in hidden:
+                continue
+            if isinstance(member, property):
+                lines += [f"### `{name}`\n", inspect.cleandoc(member.__doc__ or "") + "\n"]
+            elif callable(member):
+                lines += [f"### `{name}`\n", f"```python\n{signed(name, member)}\n```\n"]
+                lines += [inspect.cleandoc(member.__doc__ or "") + "\n"]
+    lines += ["## Errors\n"]
+    rows = [(code(error.__name__), (error.__doc__ or "").partition("\n")[0]) for error in _RAISED]
+    return "\n".join([*lines, table(("error", "when"), rows)])
+
+
+def signed(name: str, function: Callable[..., object]) -> str:
+    """A function as its caller sees it: one argument a line, types without their modules."""
+    signature = inspect.signature(function)
+    arguments = [str(each) for each in signature.parameters.values() if each.name != "self"]
+    kinds = [each.kind for each in signature.parameters.values() if each.name != "self"]
+    keyword = next((at for at, kind in enumerate(kinds) if kind is inspect.Parameter.KEYWORD_ONLY), None)
+    if keyword is not None and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        arguments.insert(keyword, "*")
+    inner = "".join(f"\n    {argument}," for argument in arguments)
+    answer = "" if signature.return_annotation is inspect.Signature.empty else f" -> {signature.return_annotation}"
+    text = f"{name}({inner}{chr(10) if inner else ''}){answer}"
+    text = re.sub(r"<class '([^']+)'>", r"\1", text)
+    return re.sub(r"<(\w+\.\w+): [^>]+>", r"\1", re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text))
+
+
+_ENGINES_OWN = ("ahead", "began", "ended", "interrupt", "lose", "machine_cleanup", "machine_state")
+_RAISED = (EnvironmentRunError, LeaseLost, IllegalTransition, StillHeld, NoSuch, WrongUsage, StoreError)
+
 PAGES = {
+    "reference/library.md": library,
     "reference/states.md": states,
     "reference/errors.md": errors,
     "reference/capabilities.md": capabilities,
