@@ -134,15 +134,21 @@ async def test_a_lost_hold_is_found(orchestrator: Orchestrator, tree: Path) -> N
 async def test_a_store_is_verified_while_leases_live(orchestrator: Orchestrator, tree: Path) -> None:
     await orchestrator.environments.add("default", "place", "scripted", {})
 
+    enough, lived = asyncio.Event(), 0
+
     async def lives() -> None:
-        for _ in range(30):
+        nonlocal lived
+        while not enough.is_set():
             async with orchestrator.lease(environment="place", workspace=tree, share=True):
-                pass
+                lived += 1
 
     living = [asyncio.ensure_future(lives()) for _ in range(8)]
-    looks = 0
-    while not all(each.done() for each in living):
-        assert await found(orchestrator) == []
-        looks += 1
-    await asyncio.gather(*living)
-    assert looks > 3
+    try:
+        for _ in range(5):
+            before = lived
+            while lived == before:  # each look has new lives behind it
+                await asyncio.wait(living, timeout=0.01)
+            assert await found(orchestrator) == []
+    finally:
+        enough.set()
+        await asyncio.gather(*living)
