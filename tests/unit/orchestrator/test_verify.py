@@ -148,6 +148,7 @@ async def test_a_store_is_verified_while_leases_live(orchestrator: Orchestrator,
             before = lived
             while lived == before:  # each look has new lives behind it
                 await asyncio.wait(living, timeout=0.01)
+                assert not any(each.done() for each in living)
             assert await found(orchestrator) == []
     finally:
         enough.set()
