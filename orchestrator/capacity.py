@@ -7,7 +7,6 @@ A slot is a hold like any other: taken with acquire's intent, given back by the 
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import spoken
@@ -18,22 +17,13 @@ from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.step import Interrupted, News
 from leasehold.orchestrator.takeover import Takeover
-from leasehold.states import CleanupState, IllegalTransition, LeaseEvent, LeaseState
-from sqlalchemy import Connection, select
+from leasehold.states import IllegalTransition, LeaseEvent
 
 SLOT = "slot:"
 
 _PAUSE = 0.05  # seconds before the first further look; they double
 _LONGEST_PAUSE = 1.0
 _NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The slots that are taken, by their lease, and how many living leases waited earlier."""
-
-    taken: dict[str, str]
-    earlier: int
 
 
 class Capacity:
@@ -58,14 +48,14 @@ class Capacity:
         slots = [f"{SLOT}{environment.id}:{number}" for number in range(room)]
         own = tuple(subject for subject in lease.subjects if not subject.startswith(SLOT))
         while True:
-            view = await self._commits.store.read(lambda connection: self._look(connection, lease))
-            free = [slot for slot in slots if slot not in view.taken][view.earlier :]
+            taken, earlier = await self._ledger.line(lease.terms, f"{SLOT}{environment.id}:")
+            free = [slot for slot in slots if slot not in taken][earlier:]
             if lease.parked is not None:  # its slot comes with its place
-                free = [slot for slot, holder in view.taken.items() if holder == lease.parked.id] or free
+                free = [slot for slot, holder in taken.items() if holder == lease.parked.id] or free
             if free:
                 lease.subjects = (*own, free[0])
                 return
-            holders = await self._ledger.of_ids(set(view.taken.values()))
+            holders = await self._ledger.of_ids(set(taken.values()))
             if await self._made_room(holders):
                 continue
             left = until - time.monotonic()
@@ -77,40 +67,13 @@ class Capacity:
             if environment.status is not EnvironmentStatus.ACTIVE:
                 raise Held(f'environment "{environment.name}" was archived while this lease waited for a place')
 
-    def _look(self, connection: Connection, lease: Lease) -> _View:
-        store = self._commits.store
-        hold, table, owner = store.schema.hold, store.schema.lease, store.schema.owner
-        first = f"{SLOT}{lease.terms.environment_id}:"
-        rows = connection.execute(select(hold).where(hold.c.subject >= first, hold.c.subject < first + "\x7f"))
-        taken = {row.subject: row.lease_id for row in rows}
-        waiting = (
-            select(table.c.id)
-            .join(owner, table.c.owner == owner.c.id)
-            .where(
-                table.c.ended_at.is_(None),
-                table.c.company_id == lease.terms.request.company_id,
-                table.c.environment_id == lease.terms.environment_id,
-                table.c.state == LeaseState.RESOLVED.value,
-                table.c.pending_event.is_(None),
-                table.c.id < lease.id,
-                owner.c.alive_until >= store.clock.now(),
-            )
-        )
-        return _View(taken, len(connection.execute(waiting).all()))
-
     async def _made_room(self, holders: Sequence[Row]) -> bool:
-        """End a place that is only parked, or whose owner is gone; whether one was ended."""
         for row in holders:
-            parked = row.facts.cleanup is CleanupState.PARKED
             try:
-                if not parked and not await self._others.end_dead(row, "its owner was lost, and another run waited"):
-                    continue
-                if parked:
-                    await self._others.clean_up(row, force=False)
+                if await self._others.make_room(row, "its owner was lost, and another run waited"):
+                    return True
             except (LeaseLost, IllegalTransition):
                 return True  # somebody else ended it, or took it over, just then
-            if not (await self._ledger.find(None, row.terms.id)).facts.cleanup.open:
-                return True
         return False
 
     async def _wait(self, lease: Lease, seconds: float, why: str) -> None:

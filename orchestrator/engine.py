@@ -38,7 +38,7 @@ from leasehold.states import (
 )
 from transitions.core import EventData
 
-REFUSALS = (HoldConflict, EnvironmentChanged, PlaceTaken)
+_REFUSALS = (HoldConflict, EnvironmentChanged, PlaceTaken)
 _OWE, _PENDING = str(CleanupEvent.OWE), str(CleanupState.PENDING)
 
 
@@ -84,7 +84,7 @@ class Engine:
                 step.details["passed_over"] = why
         try:
             await self._leases.events[event].trigger(lease, step)
-        except (Interrupted, StoreError, IllegalTransition, LeaseLost, *REFUSALS):
+        except (Interrupted, StoreError, IllegalTransition, LeaseLost, *_REFUSALS):
             raise
         except Exception as error:  # the error table has a code for whatever a driver raises
             raise self.failed(lease, event, error) from error

@@ -123,28 +123,45 @@ class Ledger:
         condition = self._store.schema.lease.c.id.in_([*ids])
         return await self._store.read(lambda connection: self._rows(connection, condition, limit=None))
 
-    async def parked_in(self, company_id: str, environment_id: str) -> Sequence[Row]:
-        """The leases whose places are parked in an environment."""
+    async def parked_in(self, company_id: str, environment_id: str | None) -> Sequence[Row]:
+        """The leases whose places are parked in an environment. Oldest first."""
         lease = self._store.schema.lease
         kept = and_(lease.c.keep_until.is_not(None), lease.c.cleanup == CleanupState.PARKED.value)
         here = and_(kept, lease.c.company_id == company_id, lease.c.environment_id == environment_id)
-        return await self._store.read(partial(self._rows, condition=here, limit=None))
+        return (await self._store.read(partial(self._rows, condition=here, limit=None)))[::-1]
 
     async def parked(self, terms: Terms, *, by_workspace: bool) -> Sequence[Row]:
-        """The leases whose parked places may serve another of the same company, environment, agent and
-        adapter, and of the same workspace where that counts. Oldest first.
+        """Those that may serve another lease of the same agent and adapter, and of the same workspace where
+        that counts.
         """
-        lease, request = self._store.schema.lease, terms.request
-        condition = [
-            lease.c.keep_until.is_not(None),
-            lease.c.cleanup == CleanupState.PARKED.value,
-            lease.c.company_id == request.company_id,
-            lease.c.environment_id == terms.environment_id,
-            lease.c.agent_id.is_not_distinct_from(request.agent_id),
-            lease.c.adapter_type.is_not_distinct_from(request.adapter_type),
+        asked = terms.request
+        return [
+            row
+            for row in await self.parked_in(asked.company_id, terms.environment_id)
+            if (row.terms.request.agent_id, row.terms.request.adapter_type) == (asked.agent_id, asked.adapter_type)
+            and (not by_workspace or row.terms.request.tree_id == asked.tree_id)
         ]
-        rows = await self._store.read(lambda connection: self._rows(connection, and_(*condition), limit=None))
-        return [row for row in reversed(rows) if not by_workspace or row.terms.request.tree_id == request.tree_id]
+
+    async def line(self, terms: Terms, slots: str) -> tuple[dict[str, str], int]:
+        """An environment's line: the holds whose subjects begin with ``slots``, by their lease, and how many
+        living leases stand there at ``resolved`` that came before this one.
+        """
+        hold, lease = self._store.schema.hold, self._store.schema.lease
+        waiting = and_(
+            lease.c.ended_at.is_(None),
+            lease.c.company_id == terms.request.company_id,
+            lease.c.environment_id == terms.environment_id,
+            lease.c.state == LeaseState.RESOLVED.value,
+            lease.c.pending_event.is_(None),
+            lease.c.id < terms.id,
+        )
+
+        def query(connection: Connection) -> tuple[dict[str, str], int]:
+            rows = connection.execute(select(hold).where(hold.c.subject >= slots, hold.c.subject < slots + "\x7f"))
+            taken = {row.subject: row.lease_id for row in rows}
+            return taken, sum(row.alive for row in self._rows(connection, waiting, limit=None))
+
+        return await self._store.read(query)
 
     async def count(self, company_id: str) -> int:
         """How many leases the company has, ended ones included."""

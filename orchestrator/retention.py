@@ -3,7 +3,7 @@
 A lease that is live, or whose place is owed, kept or parked, is never deleted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,15 +24,12 @@ class Retention:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def prune(self, company_id: str, seconds: float, progress: Callable[[int], None] | None = None) -> int:
-        """Delete the company's leases that ended more than ``seconds`` ago, with their journals; how many.
-
-        ``progress`` hears the number so far.
-        """
+    async def prune(self, company_id: str, seconds: float) -> int:
+        """Delete the company's leases that ended more than ``seconds`` ago, with their journals; how many."""
         lease, before = self._store.schema.lease, self._store.clock.now() - int(seconds * 1e6)
         # ids grow with the time of their making: what is younger is not looked at
         old = and_(lease.c.company_id == company_id, lease.c.id < Ids.first_of(before), lease.c.ended_at < before)
-        return await self._delete(and_(old, lease.c.cleanup.not_in(_OPEN)), progress)
+        return await self._delete(and_(old, lease.c.cleanup.not_in(_OPEN)))
 
     async def drop_company(self, company_id: str) -> int:
         """Delete everything of a company; how many leases that were.
@@ -60,7 +57,7 @@ class Retention:
                 f"lease {held} of the company is live, or its place is not ended",
                 hint="end its leases and their places first; its environments take no new ones",
             )
-        dropped = await self._delete(lease.c.company_id == company_id, None)
+        dropped = await self._delete(lease.c.company_id == company_id)
 
         def rest(connection: Connection) -> None:
             for table in self._store.schema.metadata.sorted_tables:
@@ -70,7 +67,7 @@ class Retention:
         await self._store.writer.job(rest)
         return dropped
 
-    async def _delete(self, condition: ColumnElement[bool], progress: Callable[[int], None] | None) -> int:
+    async def _delete(self, condition: ColumnElement[bool]) -> int:
         lease, deleted, after = self._store.schema.lease, 0, ""
         while True:
             page = select(lease.c.id).where(condition, lease.c.id > after).order_by(lease.c.id).limit(_PAGE)
@@ -79,8 +76,6 @@ class Retention:
                 return deleted
             after = ids[-1]
             deleted += await self._store.writer.job(partial(self._delete_now, ids=ids))
-            if progress is not None:
-                progress(deleted)
 
     def _delete_now(self, connection: Connection, ids: Sequence[str]) -> int:
         tables = self._store.schema

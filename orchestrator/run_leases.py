@@ -9,7 +9,7 @@ from leasehold.drivers import Unusable
 from leasehold.orchestrator.arguments import check_ids
 from leasehold.orchestrator.environments import Environment, Environments
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import EnvironmentRunError, NoSuch, StillHeld
+from leasehold.orchestrator.errors import EnvironmentRunError, NoSuch
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
@@ -187,10 +187,7 @@ class RunLeases:
         if lease is None:
             lease = await self._end_elsewhere(row, failure)
             if lease is None:
-                raise StillHeld(
-                    f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}",
-                    hint="it was asked to end it, and does with its next renewal",
-                )
+                raise self._others.held(row, "it was asked to end it, and does with its next renewal")
         elif failure is None:
             await self._life.release(lease)
         else:

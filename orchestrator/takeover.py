@@ -34,13 +34,9 @@ class Takeover:
             own = await self.take(row, force=False)
             await self._life.reach(own)
             return own
-        if ours and row.facts.cleanup is CleanupState.PARKED:
-            if not (await self.clean_up(row, force=False)).cleanup.open:
-                return None
-        else:
-            why = "its owner was lost, and another run needed what it held"
-            if await self.end_dead(row, why) and not (await self._ledger.find(None, row.terms.id)).facts.cleanup.open:
-                return None
+        in_use = not ours and row.facts.cleanup is CleanupState.PARKED  # it is another company's to reclaim
+        if not in_use and await self.make_room(row, "its owner was lost, and another run needed what it held"):
+            return None
         subject = conflict.subject.split(":", 2)[-1]
         by = f"lease {row.terms.id} (run {holder.run_id}" if ours else "a lease of another company"
         if ours:
@@ -48,14 +44,15 @@ class Takeover:
         held = Held(f"{subject} is held by {by}", hint="wait for it to end, release it, or use --share")
         raise await self._life.refuse(lease, held)
 
-    async def end_dead(self, row: Row, why: str) -> bool:
-        """End a lease whose owner is gone, and its place; whether it was one."""
-        dead = row.facts.owner is not None and not row.alive
-        if dead or (not row.facts.state.live and not row.alive):
-            taken = await self.take(row, force=False)
-            await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
-            return True
-        return False
+    async def make_room(self, row: Row, why: str) -> bool:
+        """End a place that is only parked, or whose owner is gone (``why`` it failed); whether it has gone."""
+        if row.facts.cleanup is CleanupState.PARKED:
+            return not (await self.clean_up(row, force=False)).cleanup.open
+        if row.alive or (row.facts.state.live and row.facts.owner is None):
+            return False
+        taken = await self.take(row, force=False)
+        await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+        return not taken.cleanup.open
 
     async def take(self, row: Row, *, force: bool) -> Lease:
         """Become the owner of a lease that nobody living holds. Raises ``StillHeld`` and ``LeaseLost``."""
@@ -82,12 +79,9 @@ class Takeover:
         lease.papers = dict(row.papers)
         return lease
 
-    def held(self, row: Row) -> StillHeld:
+    def held(self, row: Row, hint: str = "it ends by itself with that process; --force takes it over") -> StillHeld:
         """The refusal to rob a living owner."""
-        return StillHeld(
-            f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}",
-            hint="it ends by itself with that process; --force takes it over",
-        )
+        return StillHeld(f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}", hint=hint)
 
     async def ask(
         self, row: Row, request: dict[str, Any], asked: Callable[[Lease, dict[str, Any]], Awaitable[None]]

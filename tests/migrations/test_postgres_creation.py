@@ -16,18 +16,10 @@ from leasehold.orchestrator.store.migration import HEAD, current
 from leasehold.orchestrator.store.schema import schema
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.verify import verify
+from opening import OPEN
 from postgres import PostgresServer
 from sqlalchemy import create_engine, inspect, text
 
-OPEN = """
-import asyncio, sys
-from leasehold.orchestrator.store.store import Store
-async def main():
-    store = await Store.open(sys.argv[1])
-    print(store.ledger)
-    await store.close()
-asyncio.run(main())
-"""
 # the server waits at the creation of this table, long enough for the process to be killed there
 SLOW = """
 CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN

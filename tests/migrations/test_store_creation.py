@@ -17,17 +17,8 @@ from leasehold.orchestrator.store.migration import HEAD, current
 from leasehold.orchestrator.store.schema import schema
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.url import backend_of
+from opening import OPEN
 from sqlalchemy import create_engine, inspect, select, text
-
-OPEN = """
-import asyncio, sys
-from leasehold.orchestrator.store.store import Store
-async def main():
-    store = await Store.open(sys.argv[1])
-    print(store.ledger)
-    await store.close()
-asyncio.run(main())
-"""
 
 
 def url(path: Path) -> str:
