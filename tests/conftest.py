@@ -93,10 +93,20 @@ def database(postgres: PostgresServer, made_database: str) -> str:
     return made_database
 
 
+@pytest.fixture
+def fresh_store(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The URL of a fresh store of a kind: ``sqlite`` or ``postgresql``."""
+
+    def made(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{request.getfixturevalue('store_path')}"
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.url(request.getfixturevalue("database"))
+
+    return made
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest) -> str:
+def store_url(request: pytest.FixtureRequest, fresh_store: Callable[[str], str]) -> str:
     """A fresh store, on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        return f"sqlite:///{request.getfixturevalue('store_path')}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(request.getfixturevalue("database"))
+    return fresh_store(request.param)

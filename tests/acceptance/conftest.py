@@ -1,4 +1,8 @@
-"""The real ``leasehold``, run as a person would."""
+"""The real ``leasehold``, run as a person would, with its store on SQLite and on PostgreSQL.
+
+A test that takes ``cli`` runs on both. ``make test`` runs those on PostgreSQL that are marked with ``both``,
+``make faults`` all of them; what is about a file alone is marked with ``on_sqlite``.
+"""
 
 import signal
 import subprocess
@@ -23,13 +27,19 @@ def until() -> Callable[[Callable[[], bool]], None]:
     return wait
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def store_url(request: pytest.FixtureRequest, fresh_store: Callable[[str], str]) -> str:
+    """A fresh store of either kind."""
+    return fresh_store(request.param)
+
+
 @pytest.fixture
-def cli(store_path: Path, tmp_path: Path) -> Iterator[CommandLine]:
+def cli(store_url: str, state_folder: Path, tmp_path: Path) -> Iterator[CommandLine]:
     """``leasehold`` in an empty work folder, with a fresh store. What it started ends with the test."""
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
-    cli = CommandLine(home, work, store_path)
+    cli = CommandLine(home, work, state_folder, store_url)
     yield cli
     for process in cli.started:
         if process.poll() is None:

@@ -1,4 +1,4 @@
-"""Stores that are damaged, newer, locked, read-only or cannot grow: one line that says what to do, and no trace."""
+"""SQLite stores that are damaged, newer, locked, read-only or full: one line that says what to do, and no trace."""
 
 import os
 import resource
@@ -11,8 +11,11 @@ from collections.abc import Callable
 import pytest
 from commandline import LEASEHOLD, CommandLine
 from leasehold.orchestrator.store.migration import HEAD
+from stores import on_sqlite
 
 IMPATIENT = {"LEASEHOLD_STORE_PATIENCE_SECONDS": "0.3"}
+
+pytestmark = on_sqlite
 
 
 def test_a_damaged_store(cli: CommandLine) -> None:

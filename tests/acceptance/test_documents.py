@@ -31,14 +31,13 @@ def commands(page: str) -> list[tuple[str, list[str]]]:
     return found
 
 
-def environment(folder: Path) -> dict[str, str]:
-    state = folder / "state"
+def environment(folder: Path, store_url: str) -> dict[str, str]:
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
-        "LEASEHOLD_STATE_FOLDER": str(state),
-        "LEASEHOLD_STORE": f"sqlite:///{state}/leasehold.db",
+        "LEASEHOLD_STATE_FOLDER": str(folder / "state"),
+        "LEASEHOLD_STORE": store_url,
         "GIT_CONFIG_GLOBAL": "/dev/null",
     }
 
@@ -49,14 +48,14 @@ def fits(lines: list[str], wanted: list[str]) -> bool:
     return len(lines) == len(patterns) and all(map(re.fullmatch, patterns, lines))
 
 
-def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
+def test_the_tutorial_prints_what_it_shows(store_url: str, tmp_path: Path) -> None:
     wanted = commands("docs/tutorial.md")
     assert len(wanted) > 15
     script = "exec 2>&1\n" + "".join(f"{command}\necho '{END}'\n" for command, _ in wanted)
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=environment(tmp_path, store_url),
         capture_output=True,
         text=True,
         timeout=150,
@@ -68,7 +67,7 @@ def test_the_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
     assert len(parts) == len(wanted) + 1
 
 
-def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
+def test_the_program_of_the_readme_runs(store_url: str, tmp_path: Path) -> None:
     [program] = blocks("README.md", "python")
     assert len([line for line in program.splitlines() if line.strip()]) <= 12
     project = tmp_path / "project"
@@ -80,7 +79,7 @@ def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "program.py"],
         cwd=project,
-        env=environment(tmp_path),
+        env=environment(tmp_path, store_url),
         capture_output=True,
         text=True,
         timeout=60,
@@ -90,7 +89,7 @@ def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
     assert re.fullmatch(r"l\w+ targeted 0 Python 3\.\d+\.\d+\n", done.stdout)
 
 
-def test_the_platform_prints_what_it_shows(tmp_path: Path) -> None:
+def test_the_platform_prints_what_it_shows(store_url: str, tmp_path: Path) -> None:
     [program] = blocks("docs/how-to/platform.md", "python")
     project = tmp_path / "project"
     project.mkdir()
@@ -102,7 +101,7 @@ def test_the_platform_prints_what_it_shows(tmp_path: Path) -> None:
         done = subprocess.run(
             ["bash", "-c", f"exec 2>&1; {command.replace('heartbeat.py', '../heartbeat.py')}"],
             cwd=project,
-            env=environment(tmp_path),
+            env=environment(tmp_path, store_url),
             capture_output=True,
             text=True,
             timeout=60,

@@ -9,10 +9,12 @@ from pathlib import Path
 from termios import TIOCSCTTY
 
 from commandline import LEASEHOLD, CommandLine
+from stores import both
 
 ID = re.compile(r"[a-z0-9]{16,}\n")
 
 
+@both
 def test_acquire_use_and_release_by_a_prefix_of_the_id(cli: CommandLine) -> None:
     (cli.work / "a.txt").write_text("here\n")
     acquired = cli("acquire", "--mode", "copy", "--provision", "echo provisioned > made", "--run-id", "r1", code=0)
@@ -43,6 +45,7 @@ def test_a_prefix_that_fits_several_leases_or_none(cli: CommandLine) -> None:
     assert "there is no lease zz" in cli("exec", "zz", "--", "true", code=1).error
 
 
+@both
 def test_a_living_owner_is_asked_and_ends_its_own_lease(cli: CommandLine) -> None:
     claim = {"LEASEHOLD_CLAIM_SECONDS": "1.5"}
     running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300", variables=claim)

@@ -14,6 +14,7 @@ from termios import TIOCSWINSZ
 
 from commandline import LEASEHOLD, CommandLine
 from leasehold.orchestrator.cli.commands import COMMANDS
+from stores import both, on_sqlite
 
 LEASE_KEYS = """
 id company_id run_id issue_id agent_id adapter_type environment provider provider_lease_id policy mode
@@ -25,6 +26,7 @@ JOURNAL_KEYS = "seq at event kind from to attempt owner epoch error_code duratio
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
+@both
 def test_the_records_of_a_run(cli: CommandLine) -> None:
     given = ("--run-id", "r7", "--issue", "i7", "--agent", "a7", "--adapter", "shell", "--env", "WORD=hello")
     assert cli("run", *given, "--", "sh", "-c", "echo $WORD", code=0).stdout == "hello\n"
@@ -141,18 +143,23 @@ def test_environments(cli: CommandLine) -> None:
     )
 
 
-def test_drivers_doctor_and_version(cli: CommandLine, tmp_path: Path) -> None:
+def test_drivers_doctor_and_version(cli: CommandLine) -> None:
     names = {row["name"]: row for row in cli("drivers", "--json", code=0).json}
     assert names["local"]["capabilities"]["modes"] == ["in_place", "copy", "git_worktree"]
     assert "local" in cli("drivers", code=0).stdout
     health = cli("doctor", "--json", code=0).json
     assert health["ok"] is True
     assert {"leasehold", "store", "local: git"} <= {check["name"] for check in health["checks"]}
+    assert f"store              ok  {cli.url}: at version" in cli("doctor", code=0).stdout
+    assert cli("--version", code=0).stdout.startswith("leasehold 0")
+
+
+@on_sqlite
+def test_doctor_on_a_store_that_is_damaged(cli: CommandLine) -> None:
     cli.store.write_bytes(b"no database at all, but some text that is long enough to be read as one")
     ran = cli("doctor", code=1)
     assert "the store is damaged" in ran.stdout
     assert "does not work: store" in ran.stdout
-    assert cli("--version", code=0).stdout.startswith("leasehold 0")
 
 
 def test_drivers_check_tells_each_verdict_as_it_comes(cli: CommandLine) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commandline import CommandLine, gone
+from stores import both
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 # it says its own id and that of a child that hides from its group
@@ -76,6 +77,7 @@ def test_a_signalled_exec_lets_go_of_the_lease_again(cli: CommandLine) -> None:
     assert (row["state"], row["owner"], row["pending_event"]) == ("targeted", None, None)
 
 
+@both
 def test_a_run_that_is_killed_leaves_what_fail_can_end(
     cli: CommandLine, repository: Path, until: Callable[[Callable[[], bool]], None]
 ) -> None:

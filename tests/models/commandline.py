@@ -2,13 +2,14 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 LEASEHOLD = Path(sys.executable).with_name("leasehold")
 
@@ -34,12 +35,20 @@ class Ran:
 
 @dataclass
 class CommandLine:
-    """Runs ``leasehold`` with its own home, state folder and store."""
+    """Runs ``leasehold`` with its own home, state folder and store, which ``url`` names."""
 
     home: Path
     work: Path
-    store: Path
+    state_folder: Path
+    url: str
     started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
+
+    @property
+    def store(self) -> Path:
+        """The store's file, where it is one."""
+        kind, _, path = self.url.partition(":///")
+        assert kind == "sqlite"
+        return Path(path)
 
     def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
@@ -47,8 +56,8 @@ class CommandLine:
             **kept,
             "HOME": str(self.home),
             "SHELL": "/bin/sh",
-            "LEASEHOLD_STATE_FOLDER": str(self.store.parent),
-            "LEASEHOLD_STORE": f"sqlite:///{self.store}",
+            "LEASEHOLD_STATE_FOLDER": str(self.state_folder),
+            "LEASEHOLD_STORE": self.url,
             **(variables or {}),
         }
 
@@ -94,12 +103,11 @@ class CommandLine:
 
     def leases(self) -> list[dict[str, Any]]:
         """The rows of the store, newest first."""
-        connection = sqlite3.connect(self.store)
-        connection.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in connection.execute("SELECT * FROM leasehold_lease ORDER BY id DESC")]
-        finally:
-            connection.close()
+        url = make_url(self.url)
+        driver = "sqlite" if url.drivername == "sqlite" else "postgresql+psycopg"
+        with create_engine(url.set(drivername=driver), poolclass=NullPool).connect() as connection:
+            rows = connection.execute(text("SELECT * FROM leasehold_lease ORDER BY id DESC"))
+            return [dict(row) for row in rows.mappings()]
 
     def lease(self) -> dict[str, Any]:
         """The one row of the store."""
