@@ -23,8 +23,8 @@ _PAGE = 500
 class Row:
     """A lease as its row stands: terms, facts and papers, and what the store knows of its owner.
 
-    ``alive_until`` is when its owner's claim ends, where that owner is known; ``alive`` whether that
-    is still to come.
+    ``alive_until`` is when its owner's claim ends, where that owner is known, and not before one claim time
+    after the store came back from an outage; ``alive`` whether that is still to come.
     """
 
     terms: Terms
@@ -50,10 +50,14 @@ class Row:
 
 
 class Ledger:
-    """Finds leases of one store. Each call names the company; what is not its own does not exist."""
+    """Finds leases of one store. Each call names the company; what is not its own does not exist.
 
-    def __init__(self, store: Store) -> None:
+    ``claim`` is the claim time in seconds.
+    """
+
+    def __init__(self, store: Store, claim: float) -> None:
         self._store = store
+        self._claim = int(claim * 1e6)
 
     async def find(self, company_id: str | None, prefix: str) -> Row:
         """The lease of that id, or of that unique beginning of one. Raises ``NoSuch``."""
@@ -185,6 +189,8 @@ class Ledger:
         alive_until = row["alive_until"]
         if row["boot"] is not None and row["boot"] != self._store.boot:
             alive_until = 0  # an owner of an earlier boot is gone, whatever its claim said
+        elif alive_until is not None:
+            alive_until = max(alive_until, self._store.clock.back_since + self._claim)
         return Row(
             terms=terms_of(row),
             facts=facts_of(row),

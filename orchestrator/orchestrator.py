@@ -59,7 +59,7 @@ class Orchestrator(EntryPoints):
         self.registry = registry
         self.adapters = adapters
         self.environments = Environments(store)
-        self.ledger = Ledger(store)
+        self.ledger = Ledger(store, settings.claim_seconds)
         self.redaction = Redaction()
         self._owner = Owner(store, settings.claim_seconds, asked=self._asked, expired=self._expired)
         self._commits = Commits(store, self._owner)

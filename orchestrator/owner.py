@@ -153,10 +153,13 @@ class Owner:
 
     def _extend(self, connection: Connection) -> tuple[bool, list[tuple[str, dict[str, Any]]]]:
         owner, lease = self._store.schema.owner, self._store.schema.lease
-        now = self._store.clock.now()
+        clock = self._store.clock
+        now = clock.now()
+        # nobody took over while the store was away, nor soon after: whatever its clock says now
+        least = now if now >= clock.back_since + self._claim * 1e6 else 0
         renewed = connection.execute(
             update(owner)
-            .where(owner.c.id == self.id, owner.c.alive_until >= now)
+            .where(owner.c.id == self.id, owner.c.alive_until >= least)
             .values(alive_until=now + int(self._claim * 1e6))
         )
         asked = connection.execute(

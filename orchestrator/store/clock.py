@@ -33,12 +33,17 @@ def wall() -> int:
 
 
 class Clock:
-    """The store's time as this process knows it."""
+    """The store's time as this process knows it.
 
-    __slots__ = ("_offset",)
+    ``back_since`` is when the store last came back from an outage, as far as it can tell: owners could not
+    renew themselves while it was away. No SQLite store is ever away (docs/design/003).
+    """
+
+    __slots__ = ("_offset", "back_since")
 
     def __init__(self, offset: int) -> None:
         self._offset = offset
+        self.back_since = 0
 
     def now(self) -> int:
         """Microseconds since 1970 UTC, in the store's time."""

@@ -21,8 +21,12 @@ _SET = """
 SELECT set_config(key, value, %s) FROM jsonb_each_text(%s::jsonb)
 WHERE key <> 'synchronous_commit' OR current_setting(key) IN ('off', 'local', 'remote_write')
 """
+# the WAL writer is begun anew where a server takes up writing: after a start, a crash, a promotion. Who may not
+# see it (it takes pg_read_all_stats) sees starts alone
 _BEGIN = """
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, count(set_config(key, value, true))
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, count(set_config(key, value, true)),
+  (extract(epoch FROM greatest(pg_postmaster_start_time(), (
+    SELECT max(backend_start) FROM pg_stat_get_activity(NULL) WHERE backend_type = 'walwriter'))) * 1000000)::bigint
 FROM jsonb_each_text(%s::jsonb)
 """
 
@@ -55,14 +59,15 @@ class Sessions:
         self.clock: ServerClock | None = None
 
     def begin(self, connection: Connection) -> None:
-        """The first statement of a transaction: sets its deadlines, and hears the server's time."""
+        """The first statement of a transaction: sets deadlines; hears the server's time and since when it serves."""
         sent = since_boot()
-        server = connection.exec_driver_sql(_BEGIN, (self._reading,)).one()[0]
+        server, _, back_since = connection.exec_driver_sql(_BEGIN, (self._reading,)).one()
         received = since_boot()
         if self.clock is None:
             self.clock = ServerClock(server, received)
         else:
             self.clock.hear(server, sent, received)
+        self.clock.back_since = back_since
 
     def write(self, raw: Raw, *, session: bool) -> None:
         """Set what writes need, for the whole session or for the transaction under way."""

@@ -58,18 +58,20 @@ class PostgresServer:
     def data(self) -> str:
         return str(self.folder / "data")
 
-    def start(self) -> None:
+    def start(self, under: Sequence[str] = ()) -> None:
+        """Start it; ``under`` is a command to run it with."""
         settings = [f"-c {option}" for option in (f"port={self.port}", "listen_addresses=127.0.0.1", *self._options)]
         options = " ".join([*settings, f"-k {self.folder}"])
-        self._run("pg_ctl", "-D", self.data, "-w", "-t", "30", "-l", str(self.folder / "log"), "-o", options, "start")
+        started = ("-D", self.data, "-w", "-t", "30", "-l", str(self.folder / "log"), "-o", options, "start")
+        self._run("pg_ctl", *started, under=under)
 
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", self.data, "-w", "-t", "30", "-m", mode, "stop")
 
-    def restart(self) -> None:
+    def restart(self, under: Sequence[str] = ()) -> None:
         """Everybody is cut off at once, as by a crash; then the log is played again."""
         self.stop()
-        self.start()
+        self.start(under)
 
     def url(self, database: str = "postgres", user: str = "postgres", query: str = "") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{query}"
@@ -105,8 +107,8 @@ class PostgresServer:
             rules.write_text("host all locked 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
             self.ask("SELECT pg_reload_conf()")
 
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as, str(self._bin / program), *arguments]
+    def _run(self, program: str, *arguments: str, under: Sequence[str] = ()) -> None:
+        command = [*self._as, *under, str(self._bin / program), *arguments]
         done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         if done.returncode != 0:
             log = self.folder / "log"
