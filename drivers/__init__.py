@@ -13,6 +13,7 @@ from leasehold.drivers.driver import (
     SpecifiesRemote,
     SyncsBack,
     holds_subjects,
+    keeps_records,
     specifies_remote,
     syncs_back,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "Unusable",
     "Workspace",
     "holds_subjects",
+    "keeps_records",
     "specifies_remote",
     "syncs_back",
 ]

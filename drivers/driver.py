@@ -172,6 +172,11 @@ def syncs_back(driver: Driver) -> TypeGuard[SyncsBack]:
     return hasattr(driver, "sync_back")
 
 
+def keeps_records(driver: Driver) -> "TypeGuard[Records]":
+    """Whether a driver is one that ``Records``."""
+    return hasattr(driver, "recorded")
+
+
 @runtime_checkable
 class Records(Protocol):
     """A driver whose places keep the exit status of commands that were given a ``record`` name."""

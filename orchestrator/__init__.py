@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         LeaseholdError,
         LeaseLost,
         NoSuch,
+        NotStuck,
         StillHeld,
         StoreError,
         StoreTooNew,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
     from leasehold.orchestrator.lease import Lease
     from leasehold.orchestrator.orchestrator import Orchestrator
+    from leasehold.orchestrator.replay import Replay
     from leasehold.orchestrator.request import OwnerLost, SyncBack
     from leasehold.orchestrator.results import (
         AcquisitionResult,
@@ -68,12 +70,14 @@ __all__ = [
     "LeaseholdError",
     "News",
     "NoSuch",
+    "NotStuck",
     "Orchestrator",
     "OwnerLost",
     "RealizationResult",
     "RealizedWorkspace",
     "ReleaseFailure",
     "ReleaseResult",
+    "Replay",
     "RunEnding",
     "Runtime",
     "Selection",
@@ -100,6 +104,7 @@ _HOMES = {
         "LeaseLost",
         "LeaseholdError",
         "NoSuch",
+        "NotStuck",
         "StillHeld",
         "StoreError",
         "StoreTooNew",
@@ -116,6 +121,7 @@ _HOMES = {
     ),
     "lease": ("Lease",),
     "orchestrator": ("Orchestrator",),
+    "replay": ("Replay",),
     "request": ("OwnerLost", "SyncBack"),
     "results": (
         "AcquisitionResult",

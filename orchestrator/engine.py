@@ -98,6 +98,15 @@ class Engine:
         hint = error.hint if isinstance(error, DriverError) else ""
         return StepFailed(Failure(code, _message(lease, event, cause), event.value, event), hint)
 
+    def adopt(self, lease: Lease, event: LeaseEvent, **details: Any) -> None:
+        """Draft that an open step which an earlier owner began is done: its place says so."""
+        draft = self._commits.draft(lease)
+        attempt, dest = draft.facts.pending_attempt, str(transition(event).dest)
+        self._commits.add(lease, draft, event.value, Kind.DONE, dest=dest, attempt=attempt, details=details)
+        if event is LeaseEvent.ACQUIRE:
+            self._commits.log(lease, draft)
+        self.tell(lease, event.value, "done", "as an earlier owner left it")
+
     def tell(self, lease: Lease, event: str, kind: str, text: str = "", ms: int | None = None) -> None:
         """Tell who watches."""
         if lease.listener is not None:
@@ -122,7 +131,7 @@ class Engine:
         draft = commits.draft(lease)
         giver = None
         if acquiring:
-            details["key"] = f"{commits.store.ledger}-{lease.id}-1"
+            details["key"] = lease.facts.resource_key or f"{commits.store.ledger}-{lease.id}-1"
             if lease.parked is not None:
                 giver = self._hand_over(lease.parked, lease, draft, details)
         holds = lease.subjects if forward else ()
@@ -133,7 +142,7 @@ class Engine:
         kept = len(draft.entries)
         try:
             commits.add(lease, draft, step.event, Kind.BEGUN, at=now, attempt=step.attempt, details=details)
-            if acquiring:
+            if acquiring and not draft.facts.cleanup.open:
                 commits.add(lease, draft, _OWE, Kind.DONE, at=now, dest=_PENDING)
             await commits.commit(lease, draft, holds=holds, giver=giver)
         except BaseException:

@@ -9,6 +9,7 @@ __all__ = [
     "LeaseLost",
     "LeaseholdError",
     "NoSuch",
+    "NotStuck",
     "StillHeld",
     "StoreError",
     "StoreLost",
@@ -66,6 +67,10 @@ class LeaseLost(LeaseholdError):
 
 class NoSuch(LeaseholdError):
     """No object of that name or id, of this company."""
+
+
+class NotStuck(LeaseholdError):
+    """A lease was to be replayed that somebody, or its time, will move on."""
 
 
 class StillHeld(LeaseholdError):

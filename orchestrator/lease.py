@@ -33,6 +33,7 @@ class Lease:
 
     __slots__ = (
         "__weakref__",
+        "afresh",
         "commands",
         "config",
         "draft",
@@ -74,6 +75,7 @@ class Lease:
         self.named: Mapping[str, Any] = NOTHING  # what it learned of late: the next intent says it
         self.environment_version = 0
         self.parked: Lease | None = None  # whose place it takes
+        self.afresh = False  # its tree is made anew before it is provisioned
         self.commands: tuple[Watch, ...] = ()
         self.stop: asyncio.Event | None = None
         self.interruption: Failure | None = None

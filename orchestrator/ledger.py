@@ -43,6 +43,12 @@ class Row:
         return status(self.facts.state, self.facts.cleanup, self.facts.error_code)
 
     @property
+    def held(self) -> bool:
+        """Whether a living owner is at work on it, or has it at hand, and is within its step's deadline."""
+        at_work = self.facts.state.live or self.facts.pending_event is not None
+        return self.alive and at_work and self.stuck is not Stuck.STEP_OVERDUE
+
+    @property
     def stuck(self) -> Stuck | None:
         """Why it is stuck; none where it is not."""
         waits_until = (self.facts.created_at or 0) + int(self.terms.request.wait * 1e6)

@@ -4,34 +4,30 @@ Each operation runs to a recorded end, whoever cancels its caller.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from leasehold.drivers import DriverError, Mode, Transport, syncs_back
 from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.ending import Ending
 from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import SyncBack
-from leasehold.orchestrator.step import Failure, Interrupted, ProvenAbsent, Step, StepFailed, StillUnknown
+from leasehold.orchestrator.step import Failure, Interrupted, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
-from leasehold.orchestrator.store.errors import StaleWrite, StoreError
-from leasehold.orchestrator.watch import Watch
 from leasehold.states import (
     CleanupEvent,
     CleanupState,
     Entry,
     ErrorCode,
     IllegalTransition,
-    Kind,
     LeaseEvent,
     LeaseState,
     Note,
     Outcome,
     cleanup_event,
-    cleanup_transition,
 )
 
 T = TypeVar("T")
@@ -80,6 +76,7 @@ class Life:
         self._steps = steps
         self.watches = steps.watches
         self._redaction = redaction
+        self._ending = Ending(engine, commits, steps.watches, redaction)
 
     # --- what a lease's holder calls
 
@@ -130,6 +127,13 @@ class Life:
         await self._commits.owner.ensure()
         await self._through(lease, _HELD if lease.terms.request.late else _UP, ready)
 
+    async def ready_again(self, lease: Lease) -> None:
+        """Have a lease at ``resolved``, which was taken over, know what its acquire needs. Raises ``StepFailed``."""
+        try:
+            await self._steps.know(lease)
+        except DriverError as error:
+            raise await self.refuse(lease, error) from error
+
     async def go_on(self, lease: Lease, *events: LeaseEvent, papers: Mapping[str, str | None] | None = None) -> None:
         """Take a lease through further steps; ``papers`` are committed with the first of their outcomes.
 
@@ -158,11 +162,11 @@ class Life:
                     raise Interrupted
                 await self._commits.flush(lease)
             except StepFailed as failed:
-                await self._end_failed(lease, failed.failure)
+                await self._ending.failed(lease, failed.failure)
                 raise
             except Interrupted as interrupted:
                 failure = self._interruption(lease)
-                await self._end_failed(lease, failure)
+                await self._ending.failed(lease, failure)
                 raise StepFailed(failure) from interrupted
 
     async def refuse(self, lease: Lease, error: Exception) -> StepFailed:
@@ -176,17 +180,20 @@ class Life:
             event = LeaseEvent.ACQUIRE if lease.ahead.state is LeaseState.RESOLVED else LeaseEvent.REALIZE
             failed = self._engine.failed(lease, event, error)
             failed.__cause__ = error
-            await self._end_failed(lease, failed.failure)
+            await self._ending.failed(lease, failed.failure)
+            return failed
+
+    async def end_failed(self, lease: Lease, event: LeaseEvent, error: Exception) -> StepFailed:
+        """Record that the step which an earlier owner began has failed. Gives the failure to raise."""
+        async with lease.lock:
+            failed = self._engine.failed(lease, event, error)
+            await self._ending.failed(lease, failed.failure)
             return failed
 
     async def settle(self, lease: Lease, failure: Failure) -> None:
-        """End a lease that was taken over: its open step is abandoned, then it fails and is cleaned up."""
+        """End a lease that was taken over: its open step is abandoned, then it fails, and its place is ended."""
         async with lease.lock:
-            self._commits.abandon(lease)
-            if lease.facts.state.live:
-                await self._end_failed(lease, failure)
-            else:
-                await self._clean_up(lease)
+            await self._ending.settle(lease, failure)
 
     async def clean_up(self, lease: Lease) -> None:
         """Try now to end the place of a lease that has ended, also one that was kept."""
@@ -194,9 +201,9 @@ class Life:
             self._commits.abandon(lease)
             if lease.ahead.cleanup in _KEPT:
                 await self._engine.fire(lease, CleanupEvent.RECLAIM)
-                await self._clean_up(lease, CleanupEvent.CLEAN)
+                await self._ending.place(lease, CleanupEvent.CLEAN)
             else:
-                await self._clean_up(lease)
+                await self._ending.place(lease)
 
     async def forget(self, lease: Lease, who: str, reason: str) -> None:
         """Take the place out of our care, by name and with a reason."""
@@ -257,109 +264,36 @@ class Life:
             if not lease.facts.state.live:
                 return
             if sync:
+                lease.named = {"then": LeaseEvent.RELEASE.value}
                 await self._sync_back(lease)
             await self._engine.fire(lease, LeaseEvent.RELEASE)
-            await self._clean_up(lease)
+            await self._ending.place(lease)
 
     async def _fail(self, lease: Lease, failure: Failure) -> None:
         async with lease.lock:
             if not lease.facts.state.live:
                 return
             if self._syncs(lease, success=False) and lease.interruption is None:
+                lease.named = {"then": LeaseEvent.FAIL.value, "code": failure.code.value, "message": failure.message}
                 try:
                     await self._engine.attempt(lease, LeaseEvent.SYNC_BACK)
-                except StepFailed as failed:
+                except StepFailed:
                     # what the run changed is only there; its own failure is the first and stands
-                    await self._end_failed(lease, failure, sync_failure=failed.failure)
+                    kept = cleanup_event(lease.terms.policy, Outcome.SYNC_FAILED)
+                    await self._ending.failed(lease, failure, kept)
                     return
-            await self._end_failed(lease, failure)
+            await self._ending.failed(lease, failure)
 
     async def _sync_back(self, lease: Lease) -> None:
         try:
             await self._engine.attempt(lease, LeaseEvent.SYNC_BACK)
         except StepFailed as failed:
-            await self._end_failed(lease, failed.failure)
+            await self._ending.failed(lease, failed.failure)
             raise
         except Interrupted as interrupted:
             failure = self._interruption(lease)
-            await self._end_failed(lease, failure)
+            await self._ending.failed(lease, failure)
             raise StepFailed(failure) from interrupted
-
-    async def _end_failed(self, lease: Lease, failure: Failure, sync_failure: Failure | None = None) -> None:
-        if failure.event is None or failure.event.value != lease.ahead.pending_event:
-            self._commits.abandon(lease)
-        await self._engine.fire(lease, LeaseEvent.FAIL, Step(LeaseEvent.FAIL.value, failure=failure))
-        event = None if sync_failure is None else cleanup_event(lease.terms.policy, Outcome.SYNC_FAILED)
-        await self._clean_up(lease, event)
-
-    async def _clean_up(self, lease: Lease, event: CleanupEvent | None = None) -> None:
-        """End the place as the policy says. What goes wrong is recorded, never raised over a first error."""
-        await self._let_go(lease)
-        if lease.ahead.cleanup in _DUE:
-            event = event or self._ending(lease)
-            step = Step(str(event))
-            try:
-                await self._engine.fire(lease, event, step)
-            except (StoreError, LeaseLost, IllegalTransition, StaleWrite):
-                raise
-            except ProvenAbsent:
-                self._close_try(lease, step, Kind.ABANDONED)
-                await self._engine.fire(lease, CleanupEvent.ABSOLVE)
-            except StillUnknown as unknown:
-                self._close_try(lease, step, Kind.ABANDONED, why=str(unknown), next_try_at=self._next_try(lease))
-            except Exception as error:  # noqa: BLE001 - whatever a driver raises, the cleanup stays owed
-                self._cleanup_failed(lease, step, error)
-        await self._commits.flush(lease)
-
-    def _ending(self, lease: Lease) -> CleanupEvent:
-        facts = lease.ahead
-        if facts.cleanup is CleanupState.FAILED or facts.handle is None:
-            return CleanupEvent.CLEAN
-        if facts.error_code == ErrorCode.WORKSPACE_SYNC_FAILED.value:
-            outcome = Outcome.SYNC_FAILED
-        elif facts.state is LeaseState.FAILED:
-            outcome = Outcome.FAILURE
-        else:
-            outcome = Outcome.SUCCESS if facts.owners <= 1 else Outcome.SUCCESS_TAKEN_OVER
-        return cleanup_event(lease.terms.policy, outcome)
-
-    def _cleanup_failed(self, lease: Lease, step: Step, error: Exception) -> None:
-        first = lease.ahead.cleanup_tries == 0
-        code = ErrorCode.LEASE_RELEASE_FAILED if first else ErrorCode.LEASE_CLEANUP_FAILED
-        message = self._redaction.clean(str(error) or error.__class__.__name__)
-        next_try_at = self._next_try(lease)
-        self._close_try(lease, step, Kind.FAILED, code, message=message, next_try_at=next_try_at)
-        self._engine.tell(lease, step.event, "failed", message)
-
-    def _close_try(self, lease: Lease, step: Step, kind: Kind, code: ErrorCode | None = None, **details: Any) -> None:
-        row = cleanup_transition(CleanupEvent(step.event))
-        draft = self._commits.draft(lease)
-        self._commits.add(
-            lease,
-            draft,
-            step.event,
-            kind,
-            dest=row.failure.value if kind is Kind.FAILED and row.failure else None,
-            attempt=step.attempt,
-            error_code=None if code is None else code.value,
-            duration_ms=step.duration_ms,
-            details=details,
-        )
-        self._commits.log(lease, draft)
-
-    def _next_try(self, lease: Lease) -> int:
-        pause = min(_LONGEST_PAUSE, 2.0 ** min(lease.ahead.cleanup_tries + 1, 11))
-        return self._commits.store.clock.now() + int(pause * 1e6)
-
-    async def _let_go(self, lease: Lease) -> None:
-        """End the commands that run through this process before their place goes."""
-        target, lease.target = lease.target, None
-        if target is not None:
-            try:
-                watch = Watch(time.monotonic() + _CLOSE_SECONDS)
-                await self.watches.over(watch, target.close())
-            except Exception as error:  # noqa: BLE001 - the cleanup ends what is left, and says so if it cannot
-                self._engine.tell(lease, CleanupEvent.CLEAN.value, "progress", self._redaction.clean(str(error)))
 
     def _syncs(self, lease: Lease, *, success: bool) -> bool:
         """Whether changes are to be brought back now."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
-from leasehold.drivers import Driver, Mode, Registry, Target
+from leasehold.drivers import Driver, Mode, Registry
 from leasehold.orchestrator.adapters import Adapter, Adapters
 from leasehold.orchestrator.arguments import LeaseArguments, absolute, check_ids, member
 from leasehold.orchestrator.capacity import SLOT, Capacity
@@ -16,15 +16,18 @@ from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.entry_points import EntryPoints
-from leasehold.orchestrator.environments import Environment, Environments
+from leasehold.orchestrator.environments import Environments
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import LeaseLost, StillHeld
+from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
 from leasehold.orchestrator.lease import Lease
-from leasehold.orchestrator.ledger import Ledger, Row, new_run_id
+from leasehold.orchestrator.ledger import Ledger, new_run_id
 from leasehold.orchestrator.life import Life
+from leasehold.orchestrator.operations import Operations
 from leasehold.orchestrator.owner import Owner
+from leasehold.orchestrator.recovery import Recovery
 from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.replay import Replays
 from leasehold.orchestrator.request import NOTHING, OwnerLost, Request, SyncBack
 from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.reuse import Reuse
@@ -36,14 +39,14 @@ from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms
-from leasehold.states import CleanupState, Entry, ErrorCode, Facts, IllegalTransition, LeaseState, Note, Policy
+from leasehold.states import ErrorCode, Facts, IllegalTransition, Policy
 from sqlalchemy import Engine as SqlEngine
 
 _TRIES = 5
 _SUPERSEDED = Failure(ErrorCode.LEASE_CANCELLED, "its run has a lease there already", "caller")
 
 
-class Orchestrator(EntryPoints):
+class Orchestrator(Operations, EntryPoints):
     """Leases environments of one store. Made by ``Orchestrator.open``; serves one event loop."""
 
     def __init__(
@@ -64,11 +67,14 @@ class Orchestrator(EntryPoints):
         self._owner = Owner(store, settings.claim_seconds, asked=self._asked, expired=self._expired)
         self._commits = Commits(store, self._owner)
         steps = Steps(store, self.environments, registry, adapters, settings, self.redaction)
-        self._life = Life(Engine(self._commits, steps, self.redaction), self._commits, steps, self.redaction)
+        engine = Engine(self._commits, steps, self.redaction)
+        self._life = Life(engine, self._commits, steps, self.redaction)
         self._others = Takeover(self._life, self._commits, self.ledger)
         self._reuse = Reuse(self.ledger, self._others)
-        self._retention = Retention(store)
         self._capacity = Capacity(self._commits, self.environments, self.ledger, self._others)
+        recovery = Recovery(self._life, engine, self._commits, steps, self._come_up_again)
+        self._replays = Replays(self.ledger, self._others, self._life, recovery)
+        self._retention = Retention(store)
         runs = RunLeases(
             store, self.environments, self.ledger, self._life, steps, self._owner, self._others,
             acquire=self._acquire, release=self.release, fail=self.fail,
@@ -187,142 +193,6 @@ class Orchestrator(EntryPoints):
         check_ids(request)
         return await self._acquire(request, listener)
 
-    async def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
-        """Take a lease that nobody holds, to use or end it.
-
-        Raises ``NoSuch``, ``StillHeld`` where a living owner has it and ``force`` is not given,
-        ``IllegalTransition`` where it has ended, ``LeaseLost`` where another took it first.
-        """
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        if not row.facts.state.live:
-            raise IllegalTransition(row.terms.id, "attach", row.facts.state.value, "the lease has ended")
-        lease = await self._others.take(row, force=force)
-        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            try:
-                await self._life.reach(lease)
-            except BaseException:
-                await self._life.detach(lease)  # it is as usable, or unusable, as it was
-                raise
-        return lease
-
-    async def visit(self, lease_id: str, *, company_id: str | None = None) -> Target:
-        """The target of a place that was kept, to look around in. The lease stays as it is.
-
-        Raises ``NoSuch``, ``IllegalTransition`` where no place is kept, ``DriverError`` where it is gone.
-        """
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        if row.facts.cleanup is not CleanupState.RETAINED or row.papers["realization"] is None:
-            raise IllegalTransition(row.terms.id, "visit", row.facts.cleanup.value, "no place is kept")
-        lease = self._others.lease_of(row)
-        await self._life.reach(lease)
-        assert lease.target is not None
-        return lease.target
-
-    async def journal(self, lease_id: str, *, company_id: str | None = None) -> list[Entry]:
-        """A lease's journal, oldest row first. Raises ``NoSuch``."""
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        return await self._life.journal(row.terms.id)
-
-    async def release(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease | None:
-        """End a lease as wanted, or the keeping of its place; from any process.
-
-        A lease whose living owner is elsewhere is asked to end it, and ``None`` is answered.
-        """
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        if not row.facts.state.live:
-            return await self._others.clean_up(row, force=force)
-        if row.alive and not force:
-            await self._others.ask(row, {"end": "release"}, self._asked)
-            return None
-        lease = await self._others.take(row, force=force)
-        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            await self._life.release(lease)
-        else:
-            why = f"its owner was lost at {lease.facts.pending_event or lease.facts.state}, and it was released"
-            await self._life.settle(lease, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
-        return lease
-
-    async def fail(
-        self,
-        lease_id: str,
-        reason: str,
-        *,
-        company_id: str | None = None,
-        code: ErrorCode | None = None,
-        force: bool = False,
-    ) -> Lease | None:
-        """End a lease as failed, from any process, with everything that its crash left behind.
-
-        The code is by default ``run_failed``, or ``lease_owner_lost`` where its owner is. A lease
-        whose living owner is elsewhere is asked, and ``None`` is answered.
-        """
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        reason = self.redaction.clean(reason)
-        if not row.facts.state.live:
-            return await self._others.clean_up(row, force=force)
-        if row.alive and not force:
-            await self._others.ask(row, {"end": "fail", "reason": reason, "code": code}, self._asked)
-            return None
-        lost = row.facts.owner is not None and not row.alive
-        lease = await self._others.take(row, force=force)
-        chosen = code or (ErrorCode.LEASE_OWNER_LOST if lost else ErrorCode.RUN_FAILED)
-        await self._life.settle(lease, Failure(chosen, reason, "owner" if lost else "run"))
-        return lease
-
-    async def extend(self, lease_id: str, ttl: float | str, *, company_id: str | None = None) -> Row:
-        """Move a live lease's end to ``ttl`` from now; a living owner elsewhere is asked to."""
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        if not row.facts.state.live:
-            raise IllegalTransition(row.terms.id, "extend", row.facts.state.value, "the lease has ended")
-        if row.alive:
-            await self._others.ask(row, {"end": "extend", "seconds": seconds(ttl)}, self._asked)
-        else:
-            held = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None
-            if not held or row.facts.owner is not None:
-                raise StillHeld(
-                    f"lease {row.terms.id} lost its owner at {row.facts.pending_event or row.facts.state}",
-                    hint="end it with leasehold fail",
-                )
-            lease = await self._others.take(row, force=False)
-            await self._life.extend(lease, seconds(ttl))
-            await self._life.detach(lease)
-        return await self.ledger.find(row.terms.request.company_id, row.terms.id)
-
-    async def forget(self, lease_id: str, reason: str, *, who: str, company_id: str | None = None) -> Lease:
-        """Take an ended lease's place out of our care, with who and why."""
-        row = await self.ledger.find(company_id or self.settings.company, lease_id)
-        if row.facts.state.live:
-            raise IllegalTransition(row.terms.id, "forget", row.facts.state.value, "end the lease first")
-        if not row.facts.cleanup.open:
-            raise IllegalTransition(row.terms.id, "forget", row.facts.cleanup.value, "no place is owed")
-        if row.alive and row.facts.pending_event is not None:
-            raise self._others.held(row)
-        lease = self._others.lease_of(row)
-        await self._commits.take(lease, Note.TAKE_OVER, why="forget")
-        await self._life.forget(lease, who, reason)
-        return lease
-
-    async def archive(self, environment: str, *, company_id: str | None = None) -> Environment:
-        """Stop new leases of an environment, and end the places that are parked there. Raises ``NoSuch``."""
-        company = company_id or self.settings.company
-        archived = await self.environments.archive(company, environment)
-        for row in await self.ledger.parked_in(company, archived.id):
-            await self._others.clean_up(row, force=False)
-        return archived
-
-    async def prune(self, older_than: float | str, *, company_id: str | None = None) -> int:
-        """Delete the company's leases that ended longer ago than this, with their journals; how many."""
-        return await self._retention.prune(company_id or self.settings.company, seconds(older_than))
-
-    async def drop_company(self, company_id: str) -> int:
-        """Delete everything of a company that holds nothing any more; how many leases that were.
-
-        Raises ``StillHeld`` where one of its leases is live, or a place of one is not ended.
-        """
-        dropped = await self._retention.drop_company(company_id)
-        self.environments.forget(company_id)
-        return dropped
-
     # --- beneath them
 
     async def _acquire(self, request: Request, listener: Listener | None) -> Lease:
@@ -330,28 +200,8 @@ class Orchestrator(EntryPoints):
         lease = Lease(
             self._life, Terms(self.store.ids.sortable(self.store.clock.now()), request, policy), Facts(), listener
         )
-        ready = partial(self._ready, until=time.monotonic() + request.wait)
-        tries = 0
         try:
-            while tries < _TRIES:
-                tries += 1
-                try:
-                    await self._life.settled(lease, self._life.bring_up(lease, ready))
-                except (EnvironmentChanged, PlaceTaken):
-                    self.environments.forget(request.company_id)
-                    lease.draft = None
-                except HoldConflict as conflict:
-                    lease.draft = None
-                    if conflict.subject.startswith(SLOT):
-                        tries -= 1  # another took the slot: look again, until the wait is over
-                        continue
-                    own = await self._others.resolve_conflict(lease, conflict)
-                    if own is not None:
-                        await self._life.fail(lease, _SUPERSEDED)
-                        return own
-                else:
-                    return lease
-            raise await self._life.refuse(lease, Held("its environment or holder keeps changing; try again"))
+            return await self._come_up(lease)
         except StepFailed as failed:
             raise self._life.reported(lease, failed) from failed.__cause__
         except asyncio.CancelledError:
@@ -359,28 +209,41 @@ class Orchestrator(EntryPoints):
                 await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
             raise
 
+    async def _come_up(self, lease: Lease) -> Lease:
+        """Bring a lease up, or give the one that its run has there already. Raises ``StepFailed``."""
+        request = lease.terms.request
+        ready = partial(self._ready, until=time.monotonic() + request.wait)
+        tries = 0
+        while tries < _TRIES:
+            tries += 1
+            try:
+                await self._life.settled(lease, self._life.bring_up(lease, ready))
+            except (EnvironmentChanged, PlaceTaken):
+                self.environments.forget(request.company_id)
+                lease.draft = None
+            except HoldConflict as conflict:
+                lease.draft = None
+                if conflict.subject.startswith(SLOT):
+                    tries -= 1  # another took the slot: look again, until the wait is over
+                    continue
+                own = await self._others.resolve_conflict(lease, conflict)
+                if own is not None:
+                    await self._life.fail(lease, _SUPERSEDED)
+                    return own
+            else:
+                return lease
+        raise await self._life.refuse(lease, Held("its environment or holder keeps changing; try again"))
+
+    async def _come_up_again(self, lease: Lease) -> None:
+        """Bring up a lease that was taken over where it stood at ``resolved``."""
+        await self._life.ready_again(lease)
+        await self._come_up(lease)
+
     async def _ready(self, lease: Lease, until: float) -> str:
         """What acquire needs first: a place to take over, where the policy reuses places, and a slot."""
         why = await self._reuse.find(lease) if lease.terms.policy.reuses else ""
         await self._capacity.take(lease, until)
         return why
-
-    async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
-        """An operator elsewhere asked this owner to end or extend a lease."""
-        try:
-            match request["end"]:
-                case "extend":
-                    await self._life.extend(lease, request["seconds"])
-                case "release":
-                    lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "an operator released it", "operator"))
-                    await self._life.release(lease)
-                case _:
-                    code = ErrorCode(request.get("code") or ErrorCode.RUN_FAILED)
-                    failure = Failure(code, str(request.get("reason", "")), "operator")
-                    lease.interrupt(failure)
-                    await self._life.fail(lease, failure)
-        except (LeaseLost, IllegalTransition, StoreError):
-            return  # it has ended or moved on meanwhile: there is nothing left to do
 
     async def _expired(self, lease: Lease) -> None:
         """The living owner ends its own expired lease."""

@@ -12,3 +12,8 @@ def provision_detail(result: Result) -> str:
     lines = (*result.stderr.text.splitlines(), *result.stdout.text.splitlines())
     detail = next((line.strip() for line in lines if line.strip()), "")
     return f"exit code {exit_code}{signal}" + (f": {detail[:500]}" if detail else "")
+
+
+def exit_detail(status: int) -> str:
+    """How a provision command failed that nobody heard the end of."""
+    return f"exit code {status}"

@@ -35,7 +35,7 @@ class Request:
     ``environment`` is a name or id (none: the company's local default). ``workspace`` is empty where a
     platform names its tree only when it is realized; the execution workspace is that platform's own, and
     only carried. ``variables`` are given to every command of the lease; their values stay in this
-    process, only their names are stored.
+    process, only their names are stored: elsewhere they are ``unknown_variables``.
     """
 
     company_id: str
@@ -62,6 +62,7 @@ class Request:
     metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     execution_workspace_id: str | None = None
     execution_workspace_mode: str | None = None
+    unknown_variables: tuple[str, ...] = ()
 
     @property
     def late(self) -> bool:
@@ -101,7 +102,7 @@ class Request:
     def restored(cls, columns: Mapping[str, Any], stored: Mapping[str, Any]) -> "Request":
         """The request of a lease's row. Values of variables are not stored: they are empty."""
         fields = dict(stored)
-        fields.pop("variables")
+        fields["unknown_variables"] = tuple(fields.pop("variables"))
         fields.pop("fingerprint", None)
         fields["excludes"] = tuple(fields["excludes"])
         fields["sync_back"] = SyncBack(fields["sync_back"]) if fields["sync_back"] else None

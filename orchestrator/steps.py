@@ -6,11 +6,9 @@ in the step. It writes nothing itself.
 
 import asyncio
 import math
-import time
-from collections.abc import Awaitable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from leasehold.drivers import (
     Absent,
@@ -19,13 +17,10 @@ from leasehold.drivers import (
     Found,
     Handle,
     Mode,
-    NotInstalled,
-    Realization,
     Refused,
     Registry,
     ReleaseMode,
     Tags,
-    TimedOut,
     Unavailable,
     syncs_back,
 )
@@ -44,11 +39,10 @@ from leasehold.orchestrator.place_request import place_request, realized_cwd, su
 from leasehold.orchestrator.provisioning import provision_detail
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.settings import Settings
-from leasehold.orchestrator.step import Interrupted, News, ProvenAbsent, Step, StillUnknown
-from leasehold.orchestrator.store.encoding import decode, digest, encode
+from leasehold.orchestrator.step import ProvenAbsent, Step, StillUnknown
+from leasehold.orchestrator.store.encoding import digest, encode
 from leasehold.orchestrator.store.store import Store
-from leasehold.orchestrator.watch import Overdue, Stopped, Watch, Watches
-from leasehold.states import LEASE_EVENTS, LeaseEvent
+from leasehold.orchestrator.verbs import Verbs, handle_of, realization_of
 from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T")
@@ -56,7 +50,7 @@ T = TypeVar("T")
 _GRACE = 5.0  # seconds that a verb has beyond its own deadline, to say so itself
 
 
-class Steps:
+class Steps(Verbs):
     """What the rows of the tables call."""
 
     def __init__(
@@ -68,29 +62,10 @@ class Steps:
         settings: Settings,
         redaction: Redaction,
     ) -> None:
-        self._store = store
+        super().__init__(store, registry, settings, redaction)
         self._environments = environments
-        self._registry = registry
         self._adapters = adapters
-        self._settings = settings
-        self._redaction = redaction
-        self.watches = Watches()
         self._configs: dict[tuple[str, int], tuple[BaseModel, str]] = {}
-
-    def seconds(self, event: str, lease: Lease) -> float:
-        """How long a step may take."""
-        settings = self._settings
-        match event:
-            case LeaseEvent.ACQUIRE:
-                return settings.acquire_seconds
-            case LeaseEvent.REALIZE:
-                return settings.realize_seconds
-            case LeaseEvent.PROVISION:
-                return lease.terms.request.provision_timeout + 30.0
-            case LeaseEvent.SYNC_BACK:
-                return settings.sync_back_seconds
-            case _:
-                return settings.cleanup_seconds
 
     # --- the lease table's callbacks
 
@@ -124,13 +99,20 @@ class Steps:
             known = await asyncio.to_thread(fingerprint, self._store.ledger, driver, config, pinned, lease.terms)
             lease.terms = replace(lease.terms, fingerprint=known)
 
+    async def know(self, lease: Lease) -> None:
+        """What ``resolve`` told its own process of the lease, told to another: driver, tree, and what it holds."""
+        driver, mode, path = self.driver_of(lease), lease.terms.mode, Path(lease.terms.request.workspace)
+        assert mode is not None
+        lease.tree = path
+        lease.subjects = await subjects(driver, lease.config, place_request(lease, path, mode))
+
     async def acquire(self, lease: Lease, step: Step) -> None:
         """Ask the driver for the place of this lease's key, or find the parked one that it took over."""
         assert lease.driver is not None
         assert lease.terms.mode is not None
         context = self.context(lease, step)
         if vars(lease.config).get("probe"):
-            health = await self._verb(lease, step, context, lease.driver.probe(lease.config))
+            health = await self.verb(lease, step, context, lease.driver.probe(lease.config))
             if not health.ok:
                 raise ProbeFailed(health.detail, hint="leasehold env probe shows what is wrong and how to mend it")
         key = lease.facts.resource_key or ""
@@ -139,7 +121,7 @@ class Steps:
         parked, lease.parked = lease.parked, None
         handle = None if parked is None else await self._resume(parked, lease, step, context)
         if handle is None:
-            handle = await self._verb(lease, step, context, lease.driver.acquire(key, place, tags, context))
+            handle = await self.verb(lease, step, context, lease.driver.acquire(key, place, tags, context))
         if not isinstance(handle, Handle):  # pyright: ignore[reportUnnecessaryIsInstance]  # foreign drivers lie
             raise Refused(f"driver {lease.driver.name} answered without a place")
         value, lease.handle = handle.to_json(), handle
@@ -150,8 +132,8 @@ class Steps:
     async def _resume(self, parked: Lease, lease: Lease, step: Step, context: Context) -> Handle | None:
         """The parked place as it is found; none where it is gone."""
         assert lease.driver is not None
-        asked = lease.driver.recover(lease.facts.resource_key or "", _handle(lease), context)
-        found = await self._verb(lease, step, context, asked)
+        asked = lease.driver.recover(lease.facts.resource_key or "", handle_of(lease), context)
+        found = await self.verb(lease, step, context, asked)
         if isinstance(found, Found):
             step.details["resumed"] = f"the place of lease {parked.id}"
             return found.handle
@@ -166,8 +148,8 @@ class Steps:
         assert lease.terms.mode is not None
         context = self.context(lease, step)
         tree = lease.terms.request.tree(lease.tree, lease.terms.mode)
-        handle = _handle(lease)
-        record = await self._verb(lease, step, context, lease.driver.realize(handle, tree, context))
+        handle = handle_of(lease)
+        record = await self.verb(lease, step, context, lease.driver.realize(handle, tree, context))
         cwd = realized_cwd(record.cwd, handle.data.get("remote_cwd"), tree.path)
         if cwd != record.cwd:
             record = replace(record, cwd=cwd)
@@ -192,10 +174,12 @@ class Steps:
         if "passed_over" in step.details:
             await self._baseline(lease, step)
             return
+        if lease.afresh:
+            await self.realize(lease, step)
         context, request = self.context(lease, step), lease.terms.request
-        handle, realization = _handle(lease), _realization(lease)
+        handle, realization = handle_of(lease), realization_of(lease)
         opened = lease.driver.target(handle, realization, _lasting(context))
-        target = await self._verb(lease, step, context, opened)
+        target = await self.verb(lease, step, context, opened)
         lease.target = target
         command = Command(
             argv=("bash", "-lc", (request.provision or "").strip()),
@@ -205,18 +189,23 @@ class Steps:
             limit=64 * 1024,
             record=step.attempt,
         )
-        result = await self._verb(lease, step, context, target.execute(command), stoppable=True)
+        result = await self.verb(lease, step, context, target.execute(command), stoppable=True)
         if not result.ok:
             raise Refused(provision_detail(result))
         await self._baseline(lease, step, context)
+
+    async def provisioned(self, lease: Lease, step: Step) -> None:
+        """Take the baseline of a place that an earlier owner's command provisioned."""
+        self.driver_of(lease)
+        await self._baseline(lease, step)
 
     async def resolve_target(self, lease: Lease, step: Step) -> None:
         """Resolve what the adapter gets."""
         assert lease.driver is not None
         context = self.context(lease, step)
         if lease.target is None:
-            opened = lease.driver.target(_handle(lease), _realization(lease), _lasting(context))
-            lease.target = await self._verb(lease, step, context, opened)
+            opened = lease.driver.target(handle_of(lease), realization_of(lease), _lasting(context))
+            lease.target = await self.verb(lease, step, context, opened)
         described = {
             **lease.target.describe(),
             "environment_id": lease.terms.environment_id,
@@ -232,8 +221,8 @@ class Steps:
         assert lease.driver is not None
         assert syncs_back(lease.driver)
         context = self.context(lease, step)
-        report = await self._verb(
-            lease, step, context, lease.driver.sync_back(_handle(lease), _realization(lease), context)
+        report = await self.verb(
+            lease, step, context, lease.driver.sync_back(handle_of(lease), realization_of(lease), context)
         )
         step.details["summary"] = self._redaction.clean(report.summary)
         if report.branch is not None:
@@ -245,10 +234,10 @@ class Steps:
         """Destroy the place; where no handle was recorded, ask by the key first."""
         driver = self.driver_of(lease)
         context = self.context(lease, step)
-        handle = None if lease.ahead.handle is None else _handle(lease)
+        handle = None if lease.ahead.handle is None else handle_of(lease)
         if handle is None:
             key = lease.ahead.resource_key or ""
-            answer = await self._verb(lease, step, context, driver.recover(key, None, context))
+            answer = await self.verb(lease, step, context, driver.recover(key, None, context))
             if isinstance(answer, Absent):
                 raise ProvenAbsent
             if not isinstance(answer, Found):
@@ -260,88 +249,27 @@ class Steps:
         """Keep the place for a person, until its deadline."""
         self.driver_of(lease)
         context = self.context(lease, step)
-        await self._release(lease, step, _handle(lease), ReleaseMode.KEEP, context)
+        await self._release(lease, step, handle_of(lease), ReleaseMode.KEEP, context)
         step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
 
     async def park(self, lease: Lease, step: Step) -> None:
         """Keep the place for the next run that fits, until its deadline."""
         self.driver_of(lease)
         context = self.context(lease, step)
-        await self._release(lease, step, _handle(lease), ReleaseMode.PARK, context)
+        await self._release(lease, step, handle_of(lease), ReleaseMode.PARK, context)
         step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
 
     # --- beneath them
-
-    def driver_of(self, lease: Lease) -> Any:
-        """The lease's driver, under its pinned config. Raises ``NotInstalled`` and ``Refused``."""
-        if lease.driver is None:
-            if lease.terms.provider is None:
-                raise NotInstalled("no driver was ever resolved")
-            driver = self._registry.get(lease.terms.provider)
-            try:
-                lease.config = driver.Config.model_validate_json(lease.terms.config)
-            except ValidationError as error:
-                raise Refused(f"the pinned config does not fit: {first_problem(error)}") from error
-            lease.driver = driver
-        return lease.driver
-
-    def context(self, lease: Lease, step: Step) -> Context:
-        """The circumstances of one verb."""
-        seconds = self.seconds(step.event, lease)
-        stop = asyncio.Event()
-        if step.event in LEASE_EVENTS:
-            lease.stop = stop
-            if lease.interruption is not None:
-                stop.set()
-        listener = lease.listener
-
-        def progress(line: str) -> None:
-            if listener is not None:
-                listener(News(lease.id, step.event, "progress", self._redaction.clean(line)))
-
-        return Context(
-            config=lease.config,
-            deadline=time.monotonic() + seconds,
-            epoch=lease.facts.epoch,
-            ledger=self._store.ledger,
-            lease_id=lease.id,
-            state_folder=self._settings.state_folder,
-            stop=stop,
-            progress=progress,
-            variables=dict(lease.terms.request.variables),
-        )
-
-    async def _verb(
-        self, lease: Lease, step: Step, context: Context, verb: Awaitable[T], *, stoppable: bool = False
-    ) -> T:
-        """Await a driver's verb until its deadline. What it raises after a stop is ``Interrupted``.
-
-        What is ``stoppable``, a command, knows no stop signal: it is cut off when the step is told to end.
-        """
-        watch = Watch(context.deadline + _GRACE)
-        if stoppable:
-            lease.began(watch)
-        try:
-            return await self.watches.over(watch, verb)
-        except Overdue as error:
-            raise TimedOut(f"{step.event} did not end within {self.seconds(step.event, lease):g} s") from error
-        except Exception as error:
-            if context.stop.is_set() or isinstance(error, Stopped):
-                raise Interrupted from error
-            raise
-        finally:
-            if stoppable:
-                lease.ended(watch)
 
     async def _baseline(self, lease: Lease, step: Step, context: Context | None = None) -> None:
         driver = self.driver_of(lease)
         if syncs_back(driver) and lease.terms.mode is not Mode.IN_PLACE:
             context = context or self.context(lease, step)
-            await self._verb(lease, step, context, driver.baseline(_handle(lease), _realization(lease), context))
+            await self.verb(lease, step, context, driver.baseline(handle_of(lease), realization_of(lease), context))
 
     async def _release(self, lease: Lease, step: Step, handle: Handle, mode: ReleaseMode, context: Context) -> None:
         driver = self.driver_of(lease)
-        released = await self._verb(lease, step, context, driver.release(handle, mode, context))
+        released = await self.verb(lease, step, context, driver.release(handle, mode, context))
         if released.kept:
             step.details["kept"] = [asdict(kept) for kept in released.kept]
         if released.open_with is not None:
@@ -366,20 +294,3 @@ class Steps:
 def _lasting(context: Context) -> Context:
     """A target outlives the step that resolves it: its commands end with the lease, which can be extended."""
     return replace(context, deadline=math.inf)
-
-
-def _handle(lease: Lease) -> Handle:
-    return lease.handle or Handle.from_json(_paper(lease, "handle"))
-
-
-def _realization(lease: Lease) -> Realization:
-    if lease.realized is not None:
-        return lease.realized
-    return Realization.from_json(_paper(lease, "realization"))
-
-
-def _paper(lease: Lease, name: str) -> Any:
-    text = lease.papers.get(name)
-    if lease.draft is not None:
-        text = lease.draft.papers.get(name, text)
-    return decode(text)

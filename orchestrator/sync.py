@@ -327,6 +327,8 @@ class Orchestrator:
     forget = _blocking(AsyncOrchestrator.forget)
     journal = _blocking(AsyncOrchestrator.journal)
     archive = _blocking(AsyncOrchestrator.archive)
+    replay = _blocking(AsyncOrchestrator.replay)
+    replay_stuck = _blocking(AsyncOrchestrator.replay_stuck)
     prune = _blocking(AsyncOrchestrator.prune)
     drop_company = _blocking(AsyncOrchestrator.drop_company)
 

@@ -55,8 +55,11 @@ class Takeover:
         return not taken.cleanup.open
 
     async def take(self, row: Row, *, force: bool) -> Lease:
-        """Become the owner of a lease that nobody living holds. Raises ``StillHeld`` and ``LeaseLost``."""
-        if row.alive and not force:
+        """Become the owner of a lease that nobody living holds, or whose step is past its deadline.
+
+        Raises ``StillHeld`` and ``LeaseLost``.
+        """
+        if row.held and not force:
             raise self.held(row)
         lease = self.lease_of(row)
         note = Note.ATTACH if row.facts.owner is None else Note.TAKE_OVER
@@ -67,7 +70,7 @@ class Takeover:
         """Try now to end the place of a lease that has ended."""
         lease = self.lease_of(row)
         if row.facts.cleanup.open:
-            if row.alive and row.facts.pending_event is not None and not force:
+            if row.held and not force:
                 raise self.held(row)
             await self._commits.take(lease, Note.TAKE_OVER, why="cleanup")
             await self._life.clean_up(lease)

@@ -25,7 +25,7 @@ from leasehold.states.lease import (
     Transition,
     transition,
 )
-from leasehold.states.plan import REPLAY_TABLE, Answer, Move, Open, PlanRow, plan_row
+from leasehold.states.plan import REPLAY_TABLE, Answer, Move, Open, PlanRow, open_step, plan_row, plan_rows
 from leasehold.states.policy import POLICY_TABLE, Outcome, Policy, PolicyRow, cleanup_event
 from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, cleanup_status, status, stuck
 
@@ -69,7 +69,9 @@ __all__ = [
     "cleanup_status",
     "cleanup_transition",
     "fold",
+    "open_step",
     "plan_row",
+    "plan_rows",
     "status",
     "step",
     "stuck",

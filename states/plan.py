@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from leasehold.states.cleanup import DUE
+from leasehold.states.facts import Facts
+from leasehold.states.lease import LeaseState
+
 
 class Open(StrEnum):
     """The step that was found open."""
@@ -126,9 +130,25 @@ REPLAY_TABLE: tuple[PlanRow, ...] = (
 )
 
 
-def plan_row(open_step: Open, answer: Answer) -> PlanRow:
+def plan_row(found: Open, answer: Answer = Answer.NOT_ASKED) -> PlanRow:
     """The row for an open step and the driver's answer. Raises ``KeyError`` where no row fits."""
-    return _ROWS[open_step, answer]
+    return _ROWS[found, answer]
+
+
+def plan_rows(found: Open) -> tuple[PlanRow, ...]:
+    """All rows of an open step: one for each answer that the driver may give."""
+    return tuple(row for row in REPLAY_TABLE if row.open is found)
+
+
+def open_step(facts: Facts) -> Open | None:
+    """What of a lease is left to settle; none where it has ended and nothing is owed now."""
+    if facts.pending_event is not None:
+        return Open(facts.pending_event)
+    if facts.state is LeaseState.TARGETED:
+        return Open.TARGETED
+    if facts.state.live:
+        return Open.BETWEEN
+    return Open.CLEAN if facts.cleanup in DUE else None
 
 
 _ROWS = {(row.open, row.answer): row for row in REPLAY_TABLE}

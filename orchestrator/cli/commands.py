@@ -37,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("shell", "Open a shell in a held lease, or in a kept place.", "held:shell", _RUN),
     Command("release", "End a lease as wanted, or the keeping of its place.", "ending:release", _END),
     Command("fail", "End a lease as failed, with all that a crash left.", "ending:fail", _END),
+    Command("replay", "Settle what is stuck: ask its driver, follow the plan.", "replay:replay", _END),
     Command("extend", "Let a lease live for longer.", "ending:extend", _END),
     Command("forget", "Take a place out of Leasehold's care.", "ending:forget", _END),
     Command("ls", "List leases; --stuck: what needs help, and which.", "listing:ls", _LOOK),

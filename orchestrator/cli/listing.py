@@ -15,7 +15,7 @@ from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.record import journal_records, lease_record
-from leasehold.states import CleanupState, LeaseState, Status, Stuck
+from leasehold.states import CleanupState, LeaseState, Status
 
 _SHOWN = 200
 _ALL = 1_000_000
@@ -128,9 +128,7 @@ def _show_stuck(rows: Sequence[Row], choices: Choices) -> None:
 
 
 def _helping(row: Row, choices: Choices) -> str:
-    if row.stuck is Stuck.CLEANUP_FAILED or not row.facts.state.live:
-        return command(choices, "release", row.terms.id)
-    return command(choices, "fail", row.terms.id, "--reason", f"stuck: {row.stuck}")
+    return command(choices, "replay", row.terms.id)
 
 
 def _show(record: dict[str, Any], row: Row) -> None:

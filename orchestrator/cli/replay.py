@@ -1,0 +1,84 @@
+"""``leasehold replay``: settling what is stuck."""
+
+from typing import Annotated, Any
+
+import typer
+from leasehold.orchestrator.cli.display import emit, out
+from leasehold.orchestrator.cli.options import Force, Json
+from leasehold.orchestrator.cli.session import perform
+from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.orchestrator import Orchestrator
+from leasehold.orchestrator.replay import Replay
+
+_NAME_ONE = "name a lease, or --stuck for all that are stuck"
+
+
+def replay(
+    context: typer.Context,
+    lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Its id, or a unique beginning of it.")] = None,
+    stuck: Annotated[bool, typer.Option("--stuck", help="Every lease of this company that is stuck.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and why; touch nothing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the lease where the plan has a way, instead of ending it.")
+    ] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> int:
+    """Settle a lease that is stuck: take it over, ask its driver what became of the open step, follow the plan.
+
+    By default the lease ends as failed and its place is cleaned up; with --resume it is brought on to where
+    its run can be attached. Doing it twice, or from two places, is harmless. Exit code 1: something is still
+    stuck.
+    """
+    if (lease is None) is not stuck:
+        raise WrongUsage("a lease and --stuck exclude each other" if lease else "no lease was named", hint=_NAME_ONE)
+    if stuck and force:
+        raise WrongUsage("--force takes one lease, by name", hint="leasehold ls shows them")
+
+    def told(done: Replay) -> None:
+        if not as_json:
+            _show(done, dry_run=dry_run)
+
+    async def work(orchestrator: Orchestrator) -> int:
+        if lease is None:
+            replays = await orchestrator.replay_stuck(resume=resume, dry_run=dry_run, told=told)
+        else:
+            replays = [await orchestrator.replay(lease, resume=resume, force=force, dry_run=dry_run)]
+            told(replays[0])
+        if as_json:
+            emit([_record(done) for done in replays] if stuck else _record(replays[0]))
+        elif not replays:
+            out("no lease is stuck")
+        return 0 if dry_run or all(done.done for done in replays) else 1
+
+    return perform(context, work, seconds=None)
+
+
+def _show(done: Replay, *, dry_run: bool) -> None:
+    out(f"{done.lease_id}  {f'{done.stuck}: {done.stuck.gloss}' if done.stuck else 'not stuck'}")
+    if done.open is not None:
+        asked = "" if done.answer is None or done.answer == "not_asked" else f"; its driver says: {done.answer}"
+        out(f"  open: {done.open}{asked}")
+    if done.moves and not dry_run:
+        out(f"  plan: {', '.join(move.replace('_', ' ') for move in done.moves)}")
+    if done.why:
+        out(f"  because: {done.why}")
+    out(f"  {'would do' if dry_run and done.open else 'now'}: {done.outcome}")
+
+
+def _record(done: Replay) -> dict[str, Any]:
+    return {
+        "lease_id": done.lease_id,
+        "stuck": done.stuck,
+        "open": done.open,
+        "answer": done.answer,
+        "moves": list(done.moves),
+        "why": done.why,
+        "resumed": done.resumed,
+        "done": done.done,
+        "outcome": done.outcome,
+        "plan": [
+            {"answer": row.answer, "abandon": list(row.abandon), "resume": list(row.resume), "why": row.why}
+            for row in done.rows
+        ],
+    }

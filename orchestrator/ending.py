@@ -1,0 +1,139 @@
+"""How a lease ends, and its place: as failed, and as the policy says."""
+
+import time
+from typing import Any
+
+from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.engine import Engine
+from leasehold.orchestrator.errors import LeaseLost
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.step import Failure, ProvenAbsent, Step, StillUnknown
+from leasehold.orchestrator.store.errors import StaleWrite, StoreError
+from leasehold.orchestrator.watch import Watch, Watches
+from leasehold.states import (
+    CleanupEvent,
+    CleanupState,
+    ErrorCode,
+    IllegalTransition,
+    Kind,
+    LeaseEvent,
+    LeaseState,
+    Move,
+    Open,
+    Outcome,
+    cleanup_event,
+    cleanup_transition,
+    open_step,
+    plan_row,
+)
+
+_DUE = (CleanupState.PENDING, CleanupState.FAILED)
+_LONGEST_PAUSE = 1800.0
+_CLOSE_SECONDS = 30.0
+
+
+class Ending:
+    """Ends leases that this process owns. Each call comes under the lease's lock."""
+
+    def __init__(self, engine: Engine, commits: Commits, watches: Watches, redaction: Redaction) -> None:
+        self._engine = engine
+        self._commits = commits
+        self._watches = watches
+        self._redaction = redaction
+
+    async def settle(self, lease: Lease, failure: Failure) -> None:
+        """End a lease that was taken over, by the replay plan: its open step is abandoned, then it fails, and
+        its place is ended or kept."""
+        event = _kept_by_plan(lease)
+        self._commits.abandon(lease)
+        if lease.facts.state.live:
+            await self.failed(lease, failure, event)
+        else:
+            await self.place(lease, event)
+
+    async def failed(self, lease: Lease, failure: Failure, event: CleanupEvent | None = None) -> None:
+        """End a lease as failed, then its place, with ``event`` where that is not the policy's to say."""
+        if failure.event is None or failure.event.value != lease.ahead.pending_event:
+            self._commits.abandon(lease)
+        await self._engine.fire(lease, LeaseEvent.FAIL, Step(LeaseEvent.FAIL.value, failure=failure))
+        await self.place(lease, event)
+
+    async def place(self, lease: Lease, event: CleanupEvent | None = None) -> None:
+        """End the place as the policy says. What goes wrong is recorded, never raised over a first error."""
+        await self._let_go(lease)
+        if lease.ahead.cleanup in _DUE:
+            event = event or self._ending(lease)
+            step = Step(str(event))
+            try:
+                await self._engine.fire(lease, event, step)
+            except (StoreError, LeaseLost, IllegalTransition, StaleWrite):
+                raise
+            except ProvenAbsent:
+                self._close_try(lease, step, Kind.ABANDONED)
+                await self._engine.fire(lease, CleanupEvent.ABSOLVE)
+            except StillUnknown as unknown:
+                self._close_try(lease, step, Kind.ABANDONED, why=str(unknown), next_try_at=self._next_try(lease))
+            except Exception as error:  # noqa: BLE001 - whatever a driver raises, the cleanup stays owed
+                self._cleanup_failed(lease, step, error)
+        await self._commits.flush(lease)
+
+    def _ending(self, lease: Lease) -> CleanupEvent:
+        facts = lease.ahead
+        if facts.cleanup is CleanupState.FAILED or facts.handle is None:
+            return CleanupEvent.CLEAN
+        if facts.error_code == ErrorCode.WORKSPACE_SYNC_FAILED.value:
+            outcome = Outcome.SYNC_FAILED
+        elif facts.state is LeaseState.FAILED:
+            outcome = Outcome.FAILURE
+        else:
+            outcome = Outcome.SUCCESS if facts.owners <= 1 else Outcome.SUCCESS_TAKEN_OVER
+        return cleanup_event(lease.terms.policy, outcome)
+
+    def _cleanup_failed(self, lease: Lease, step: Step, error: Exception) -> None:
+        first = lease.ahead.cleanup_tries == 0
+        code = ErrorCode.LEASE_RELEASE_FAILED if first else ErrorCode.LEASE_CLEANUP_FAILED
+        message = self._redaction.clean(str(error) or error.__class__.__name__)
+        next_try_at = self._next_try(lease)
+        self._close_try(lease, step, Kind.FAILED, code, message=message, next_try_at=next_try_at)
+        self._engine.tell(lease, step.event, "failed", message)
+
+    def _close_try(self, lease: Lease, step: Step, kind: Kind, code: ErrorCode | None = None, **details: Any) -> None:
+        row = cleanup_transition(CleanupEvent(step.event))
+        draft = self._commits.draft(lease)
+        self._commits.add(
+            lease,
+            draft,
+            step.event,
+            kind,
+            dest=row.failure.value if kind is Kind.FAILED and row.failure else None,
+            attempt=step.attempt,
+            error_code=None if code is None else code.value,
+            duration_ms=step.duration_ms,
+            details=details,
+        )
+        self._commits.log(lease, draft)
+
+    def _next_try(self, lease: Lease) -> int:
+        pause = min(_LONGEST_PAUSE, 2.0 ** min(lease.ahead.cleanup_tries + 1, 11))
+        return self._commits.store.clock.now() + int(pause * 1e6)
+
+    async def _let_go(self, lease: Lease) -> None:
+        """End the commands that run through this process before their place goes."""
+        target, lease.target = lease.target, None
+        if target is not None:
+            try:
+                watch = Watch(time.monotonic() + _CLOSE_SECONDS)
+                await self._watches.over(watch, target.close())
+            except Exception as error:  # noqa: BLE001 - the cleanup ends what is left, and says so if it cannot
+                self._engine.tell(lease, CleanupEvent.CLEAN.value, "progress", self._redaction.clean(str(error)))
+
+
+def _kept_by_plan(lease: Lease) -> CleanupEvent | None:
+    """``keep`` where the plan says so of the open step: then it is not the policy's to say."""
+    found = open_step(lease.ahead)
+    if found is Open.KEEP:
+        return CleanupEvent.KEEP
+    if found is Open.SYNC_BACK and Move.KEEP in plan_row(found).abandon:
+        return CleanupEvent.KEEP
+    return None

@@ -1,0 +1,223 @@
+"""What is done to leases by their ids, from any process."""
+
+from collections.abc import Callable
+from typing import Any
+
+from leasehold.drivers import Target
+from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.duration import seconds
+from leasehold.orchestrator.environments import Environment, Environments
+from leasehold.orchestrator.errors import LeaseLost, StillHeld
+from leasehold.orchestrator.lease import Lease
+from leasehold.orchestrator.ledger import Ledger, Row
+from leasehold.orchestrator.life import Life
+from leasehold.orchestrator.redaction import Redaction
+from leasehold.orchestrator.replay import Replay, Replays
+from leasehold.orchestrator.retention import Retention
+from leasehold.orchestrator.settings import Settings
+from leasehold.orchestrator.step import Failure
+from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.takeover import Takeover
+from leasehold.states import CleanupState, Entry, ErrorCode, IllegalTransition, LeaseState, Note
+
+_ALL = 1_000_000
+
+
+class Operations:
+    """What an operator, or a platform that holds no lease object, does. A part of ``Orchestrator``."""
+
+    settings: Settings
+    environments: Environments
+    ledger: Ledger
+    redaction: Redaction
+    _commits: Commits
+    _life: Life
+    _others: Takeover
+    _replays: Replays
+    _retention: Retention
+
+    async def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
+        """Take a lease that nobody holds, to use or end it.
+
+        Raises ``NoSuch``, ``StillHeld`` where a living owner has it and ``force`` is not given,
+        ``IllegalTransition`` where it has ended, ``LeaseLost`` where another took it first.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if not row.facts.state.live:
+            raise IllegalTransition(row.terms.id, "attach", row.facts.state.value, "the lease has ended")
+        lease = await self._others.take(row, force=force)
+        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
+            try:
+                await self._life.reach(lease)
+            except BaseException:
+                await self._life.detach(lease)  # it is as usable, or unusable, as it was
+                raise
+        return lease
+
+    async def visit(self, lease_id: str, *, company_id: str | None = None) -> Target:
+        """The target of a place that was kept, to look around in. The lease stays as it is.
+
+        Raises ``NoSuch``, ``IllegalTransition`` where no place is kept, ``DriverError`` where it is gone.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if row.facts.cleanup is not CleanupState.RETAINED or row.papers["realization"] is None:
+            raise IllegalTransition(row.terms.id, "visit", row.facts.cleanup.value, "no place is kept")
+        lease = self._others.lease_of(row)
+        await self._life.reach(lease)
+        assert lease.target is not None
+        return lease.target
+
+    async def journal(self, lease_id: str, *, company_id: str | None = None) -> list[Entry]:
+        """A lease's journal, oldest row first. Raises ``NoSuch``."""
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        return await self._life.journal(row.terms.id)
+
+    async def release(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease | None:
+        """End a lease as wanted, or the keeping of its place; from any process.
+
+        A lease whose living owner is elsewhere is asked to end it, and ``None`` is answered.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if not row.facts.state.live:
+            return await self._others.clean_up(row, force=force)
+        if row.alive and not force:
+            await self._others.ask(row, {"end": "release"}, self._asked)
+            return None
+        lease = await self._others.take(row, force=force)
+        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
+            await self._life.release(lease)
+        else:
+            why = f"its owner was lost at {lease.facts.pending_event or lease.facts.state}, and it was released"
+            await self._life.settle(lease, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+        return lease
+
+    async def fail(
+        self,
+        lease_id: str,
+        reason: str,
+        *,
+        company_id: str | None = None,
+        code: ErrorCode | None = None,
+        force: bool = False,
+    ) -> Lease | None:
+        """End a lease as failed, from any process, with everything that its crash left behind.
+
+        The code is by default ``run_failed``, or ``lease_owner_lost`` where its owner is. A lease
+        whose living owner is elsewhere is asked, and ``None`` is answered.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        reason = self.redaction.clean(reason)
+        if not row.facts.state.live:
+            return await self._others.clean_up(row, force=force)
+        if row.alive and not force:
+            await self._others.ask(row, {"end": "fail", "reason": reason, "code": code}, self._asked)
+            return None
+        lost = row.facts.owner is not None and not row.alive
+        lease = await self._others.take(row, force=force)
+        chosen = code or (ErrorCode.LEASE_OWNER_LOST if lost else ErrorCode.RUN_FAILED)
+        await self._life.settle(lease, Failure(chosen, reason, "owner" if lost else "run"))
+        return lease
+
+    async def extend(self, lease_id: str, ttl: float | str, *, company_id: str | None = None) -> Row:
+        """Move a live lease's end to ``ttl`` from now; a living owner elsewhere is asked to."""
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if not row.facts.state.live:
+            raise IllegalTransition(row.terms.id, "extend", row.facts.state.value, "the lease has ended")
+        if row.alive:
+            await self._others.ask(row, {"end": "extend", "seconds": seconds(ttl)}, self._asked)
+        else:
+            held = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None
+            if not held or row.facts.owner is not None:
+                raise StillHeld(
+                    f"lease {row.terms.id} lost its owner at {row.facts.pending_event or row.facts.state}",
+                    hint="end it with leasehold fail",
+                )
+            lease = await self._others.take(row, force=False)
+            await self._life.extend(lease, seconds(ttl))
+            await self._life.detach(lease)
+        return await self.ledger.find(row.terms.request.company_id, row.terms.id)
+
+    async def forget(self, lease_id: str, reason: str, *, who: str, company_id: str | None = None) -> Lease:
+        """Take an ended lease's place out of our care, with who and why."""
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if row.facts.state.live:
+            raise IllegalTransition(row.terms.id, "forget", row.facts.state.value, "end the lease first")
+        if not row.facts.cleanup.open:
+            raise IllegalTransition(row.terms.id, "forget", row.facts.cleanup.value, "no place is owed")
+        if row.held:
+            raise self._others.held(row)
+        lease = self._others.lease_of(row)
+        await self._commits.take(lease, Note.TAKE_OVER, why="forget")
+        await self._life.forget(lease, who, reason)
+        return lease
+
+    async def archive(self, environment: str, *, company_id: str | None = None) -> Environment:
+        """Stop new leases of an environment, and end the places that are parked there. Raises ``NoSuch``."""
+        company = company_id or self.settings.company
+        archived = await self.environments.archive(company, environment)
+        for row in await self.ledger.parked_in(company, archived.id):
+            await self._others.clean_up(row, force=False)
+        return archived
+
+    async def prune(self, older_than: float | str, *, company_id: str | None = None) -> int:
+        """Delete the company's leases that ended longer ago than this, with their journals; how many."""
+        return await self._retention.prune(company_id or self.settings.company, seconds(older_than))
+
+    async def drop_company(self, company_id: str) -> int:
+        """Delete everything of a company that holds nothing any more; how many leases that were.
+
+        Raises ``StillHeld`` where one of its leases is live, or a place of one is not ended.
+        """
+        dropped = await self._retention.drop_company(company_id)
+        self.environments.forget(company_id)
+        return dropped
+
+    async def replay(
+        self,
+        lease_id: str,
+        *,
+        resume: bool = False,
+        force: bool = False,
+        dry_run: bool = False,
+        company_id: str | None = None,
+    ) -> Replay:
+        """Settle a stuck lease by the plan: take it over, ask its driver, then end it, or with ``resume`` go on.
+
+        ``force`` also takes one that is not stuck; ``dry_run`` only says what would be done. Raises
+        ``NoSuch``, ``NotStuck``, and ``StillHeld`` where a living owner has it.
+        """
+        row = await self.ledger.find(company_id or self.settings.company, lease_id)
+        if dry_run:
+            return self._replays.plan(row, resume=resume, force=force)
+        return await self._replays.replay(row, resume=resume, force=force)
+
+    async def replay_stuck(
+        self,
+        *,
+        resume: bool = False,
+        dry_run: bool = False,
+        company_id: str | None = None,
+        told: Callable[[Replay], None] | None = None,
+    ) -> list[Replay]:
+        """Replay every stuck lease of the company. One that fails stops no other; ``told`` hears of each."""
+        rows = await self.ledger.listing(company_id or self.settings.company, stuck=True, limit=_ALL)
+        return await self._replays.all(rows, resume=resume, dry_run=dry_run, told=told)
+
+    # --- beneath them
+
+    async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
+        """An operator elsewhere asked this owner to end or extend a lease."""
+        try:
+            match request["end"]:
+                case "extend":
+                    await self._life.extend(lease, request["seconds"])
+                case "release":
+                    lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "an operator released it", "operator"))
+                    await self._life.release(lease)
+                case _:
+                    code = ErrorCode(request.get("code") or ErrorCode.RUN_FAILED)
+                    failure = Failure(code, str(request.get("reason", "")), "operator")
+                    lease.interrupt(failure)
+                    await self._life.fail(lease, failure)
+        except (LeaseLost, IllegalTransition, StoreError):
+            return  # it has ended or moved on meanwhile: there is nothing left to do

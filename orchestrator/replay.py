@@ -1,0 +1,193 @@
+"""Replay: a stuck lease is taken over, the driver is asked, and the plan is followed (DESIGN section 10).
+
+Replaying twice, or from two places at once, is harmless: taking over is a commit that one of them wins.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost, NotStuck
+from leasehold.orchestrator.ledger import Ledger, Row
+from leasehold.orchestrator.life import Life
+from leasehold.orchestrator.moment import iso
+from leasehold.orchestrator.recovery import Recovery
+from leasehold.orchestrator.request import OwnerLost
+from leasehold.orchestrator.step import Failure, StepFailed
+from leasehold.orchestrator.takeover import Takeover
+from leasehold.states import (
+    Answer,
+    ErrorCode,
+    Move,
+    Open,
+    PlanRow,
+    Stuck,
+    open_step,
+    plan_row,
+    plan_rows,
+)
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay found, planned and did with one lease.
+
+    Attributes:
+        lease_id: which.
+        stuck: why it was stuck; none where it was not.
+        open: the step that was left open; none where nothing is left to settle.
+        answer: what the driver said of it; none where it was not asked, as in a dry run.
+        moves: what was, or will be, done; empty in a dry run whose moves depend on the driver's answer.
+        why: the plan's sentence.
+        done: whether nothing is left for a further replay.
+        outcome: what it came to; in a dry run, what it would.
+        rows: the rows of the plan that may apply: one, once the driver has answered.
+        resumed: whether it goes on with the lease, where the plan can.
+    """
+
+    lease_id: str
+    stuck: Stuck | None
+    open: Open | None
+    answer: Answer | None
+    moves: tuple[Move, ...]
+    why: str
+    done: bool
+    outcome: str
+    rows: tuple[PlanRow, ...] = ()
+    resumed: bool = False
+
+
+class Replays:
+    """Replays leases of one store."""
+
+    def __init__(self, ledger: Ledger, others: Takeover, life: Life, recovery: Recovery) -> None:
+        self._ledger = ledger
+        self._others = others
+        self._life = life
+        self._recovery = recovery
+
+    async def replay(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
+        """Settle one lease. Raises ``NotStuck`` and ``StillHeld`` where it is not for us to."""
+        found = self._open(row, force=force)
+        if found is None:
+            return _nothing(row)
+        resume = resume or _waits(row, found)
+        try:
+            lease = await self._others.take(row, force=force)
+            answer, said = await self._recovery.ask(lease, found)
+            plan = plan_row(found, answer)
+            refusal = self._recovery.refusal(lease, plan) if resume else None
+            moves = plan.resume if resume else plan.abandon
+            why = " ".join(part for part in (plan.why, f"({said})" if said else "") if part)
+            report = partial(Replay, row.terms.id, row.stuck, found, answer, moves, why, rows=(plan,), resumed=resume)
+            if refusal is not None:
+                return report(done=False, outcome=f"not resumed: {refusal}; replay it without --resume")
+            goes_on = resume and plan.resume != plan.abandon
+            operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, failure(row))
+            await self._life.settled(lease, operation)
+        except LeaseLost as lost:
+            return Replay(row.terms.id, row.stuck, found, None, (), str(lost), done=True, outcome="another has it now")
+        except (StepFailed, EnvironmentRunError):
+            pass  # it is recorded on the lease, whose row says so
+        after = await self._ledger.find(None, row.terms.id)
+        return report(done=after.stuck is None and Move.WAIT not in moves, outcome=_outcome(after, moves))
+
+    def plan(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
+        """What ``replay`` would do; touches neither store nor place. Raises as it does."""
+        found = self._open(row, force=force)
+        if found is None:
+            return _nothing(row)
+        resume = resume or _waits(row, found)
+        rows = plan_rows(found)
+        ways = [(plan.resume if resume else plan.abandon, plan) for plan in rows]
+        sure = len(rows) == 1
+        return Replay(
+            row.terms.id,
+            row.stuck,
+            found,
+            Answer.NOT_ASKED if sure else None,
+            ways[0][0] if sure else (),
+            rows[0].why if sure else "The driver is asked first; its answer decides.",
+            done=False,
+            outcome="; ".join(_way(moves, plan, sure=sure) for moves, plan in ways),
+            rows=rows,
+            resumed=resume,
+        )
+
+    async def all(
+        self, rows: Sequence[Row], *, resume: bool, dry_run: bool, told: Callable[[Replay], None] | None = None
+    ) -> list[Replay]:
+        """Each of these that is stuck; one that fails stops no other, and says so in its outcome."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(row: Row) -> Replay:
+            async with turns:
+                try:
+                    done = self.plan(row, resume=resume) if dry_run else await self.replay(row, resume=resume)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the others are replayed
+                    found = open_step(row.facts)
+                    done = Replay(
+                        row.terms.id, row.stuck, found, None, (), "", done=False, outcome=f"not done: {error}"
+                    )
+            if told is not None:
+                told(done)
+            return done
+
+        return list(await asyncio.gather(*(one(row) for row in rows)))
+
+    def _open(self, row: Row, *, force: bool) -> Open | None:
+        found = open_step(row.facts)
+        if found is None or row.stuck is not None or force:
+            return found
+        if row.held:
+            raise self._others.held(row)
+        raise NotStuck(
+            f"lease {row.terms.id} is not stuck: nobody holds it, and it lives until {iso(row.facts.expires_at)}",
+            hint=f"leasehold release {row.terms.id} ends it",
+        )
+
+
+def failure(row: Row) -> Failure:
+    """As what a stuck lease fails."""
+    step = row.facts.pending_event or row.facts.state
+    match row.stuck:
+        case Stuck.EXPIRED:
+            return Failure(ErrorCode.LEASE_EXPIRED, "the lease reached its end, and nobody held it", "expiry")
+        case Stuck.STEP_OVERDUE:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, f"its {step} was past its deadline", "owner")
+        case Stuck.WAITING:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, "it waited for a place beyond its time", "owner")
+        case None:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, f"it was taken over by force at {step}", "owner")
+        case _:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, f"its owner was lost at {step}", "owner")
+
+
+def _waits(row: Row, found: Open) -> bool:
+    """Whether its platform said that it will attach it again."""
+    return found is Open.TARGETED and row.terms.request.owner_lost is OwnerLost.WAIT and row.stuck is Stuck.OWNER_LOST
+
+
+def _nothing(row: Row) -> Replay:
+    outcome = f"{row.status}, cleanup {row.facts.cleanup}: nothing is left to settle"
+    return Replay(row.terms.id, None, None, None, (), "", done=True, outcome=outcome)
+
+
+def _way(moves: Sequence[Move], plan: PlanRow, *, sure: bool) -> str:
+    said = ", ".join(str(move).replace("_", " ") for move in moves)
+    return said if sure else f"{plan.answer}: {said}"
+
+
+def _outcome(row: Row, moves: Sequence[Move]) -> str:
+    """How a lease stands now, in words."""
+    facts = row.facts
+    if Move.WAIT in moves:
+        return "the driver cannot say yet whether a place stands: replay it again later"
+    state = str(facts.state) if facts.error_code is None else f"{facts.state} ({facts.error_code})"
+    held = ", held by nobody: attach or release it" if facts.state.live and facts.owner is None else ""
+    tried = facts.next_try_at
+    late = f", tried again after {iso(tried)}" if tried is not None and facts.cleanup.open else ""
+    return f"{state}, cleanup {facts.cleanup}{late}{held}"

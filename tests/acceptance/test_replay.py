@@ -1,0 +1,68 @@
+"""A run that was killed, settled on the command line."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from commandline import CommandLine
+
+CLAIM = {"LEASEHOLD_CLAIM_SECONDS": "1"}
+
+
+def killed(cli: CommandLine, until: Callable[[Callable[[], bool]], None], *options: str) -> str:
+    """A lease whose run was killed while its command ran, once its owner's claim is over."""
+    running = cli.start(
+        "run", "--mode", "git_worktree", *options, "--", "sh", "-c", "echo up; sleep 300", variables=CLAIM
+    )
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.send_signal(signal.SIGKILL)
+    running.wait(30)
+    until(lambda: bool(cli("ls", "--stuck", "--json", code=0).json))
+    return str(cli.lease()["id"])
+
+
+def test_kill_look_plan_replay(cli: CommandLine, repository: Path, until: Callable[[Callable[[], bool]], None]) -> None:
+    lease = killed(cli, until)
+    stuck = cli("ls", "--stuck", code=0).stdout
+    assert f"leasehold replay {lease}" in stuck
+    plan = cli("replay", lease, "--dry-run", code=0).stdout
+    assert "owner_lost" in plan
+    assert "would do: fail, clean" in plan
+    assert cli.lease()["state"] == "targeted"
+    done = cli("replay", lease, code=0).stdout
+    assert "now: failed (lease_owner_lost), cleanup succeeded" in done
+    assert cli("ls", "--stuck", code=0).stdout == "no lease is stuck\n"
+    assert "nothing is left to settle" in cli("replay", lease, code=0).stdout
+    assert cli("replay", "--stuck", code=0).stdout == "no lease is stuck\n"
+    assert "nothing is wrong" in cli("verify", code=0).stdout
+
+
+def test_all_that_is_stuck_and_resumed_as_json(
+    cli: CommandLine, repository: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    lease = killed(cli, until)
+    [planned] = cli("replay", "--stuck", "--dry-run", "--resume", "--json", code=0).json
+    assert (planned["lease_id"], planned["open"], planned["moves"], planned["done"]) == (
+        lease,
+        "targeted",
+        ["leave"],
+        False,
+    )
+    [done] = json.loads(cli("replay", "--stuck", "--resume", "--json", code=0).stdout)
+    assert (done["moves"], done["done"]) == (["leave"], True)
+    assert "is not stuck: nobody holds it" in cli("replay", lease, code=1).error
+    assert cli("exec", lease, "--", "cat", "a.txt", code=0).stdout == "a\n"
+    cli("release", lease, code=0)
+
+
+def test_what_cannot_be_replayed(cli: CommandLine) -> None:
+    assert "no lease was named" in cli("replay", code=2).error
+    assert "exclude each other" in cli("replay", "x", "--stuck", code=2).error
+    assert "--force takes one lease" in cli("replay", "--stuck", "--force", code=2).error
+    assert "there is no lease zz" in cli("replay", "zz", code=1).error
+    running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300")
+    assert running.stdout is not None
+    running.stdout.readline()
+    assert "is held by process" in cli("replay", cli.lease()["id"], code=1).error
