@@ -145,10 +145,10 @@ async def test_what_was_left_open_is_resumed(
 async def test_a_torn_sync_back_goes_on_to_the_end_that_it_was_part_of(
     open_orchestrator: Opener, provider: Provider, tree: Path, run_failed: bool
 ) -> None:
-    wanted = {"sync_back": "always"} if run_failed else {}
+    wanted = "always" if run_failed else None
     async with open_orchestrator(DyingDriver(provider, "sync_back")) as first:
         await first.environments.add("default", "place", "scripted", {"syncs_back": True})
-        lease = await first.acquire(environment="place", workspace=tree, run_id="r", **wanted)
+        lease = await first.acquire(environment="place", workspace=tree, run_id="r", sync_back=wanted)
         with pytest.raises(Died):
             await (lease.fail("its tests failed") if run_failed else lease.release())
     async with open_orchestrator() as second:
@@ -335,7 +335,7 @@ async def test_two_at_once_settle_it_once(open_orchestrator: Opener, provider: P
     lease_id = await left_by_a_death(open_orchestrator, provider, tree, "realize")
     async with open_orchestrator() as one, open_orchestrator() as two:
         rows = [await each.ledger.find("default", lease_id) for each in (one, two)]
-        done: list[Replay] = await asyncio.gather(one._replays.replay(rows[0]), two._replays.replay(rows[1]))  # pyright: ignore[reportPrivateUsage]
+        done: tuple[Replay, Replay] = await asyncio.gather(one._replays.replay(rows[0]), two._replays.replay(rows[1]))  # pyright: ignore[reportPrivateUsage]
         assert sorted(replay.outcome == "another has it now" for replay in done) == [False, True]
         row = await settled(one, lease_id)
         assert (row.facts.state, row.facts.owners, row.facts.cleanup.value) == (LeaseState.FAILED, 2, ENDED)
