@@ -1,6 +1,6 @@
 """What callers of the library catch."""
 
-from leasehold.orchestrator.store.errors import StoreError, StoreLost, StoreTooNew, StoreUrlWrong
+from leasehold.orchestrator.store.errors import StoreAbsent, StoreError, StoreLost, StoreTooNew, StoreUrlWrong
 from leasehold.states import ErrorCode, IllegalTransition
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "NoSuch",
     "NotStuck",
     "StillHeld",
+    "StoreAbsent",
     "StoreError",
     "StoreLost",
     "StoreTooNew",

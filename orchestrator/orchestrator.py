@@ -92,16 +92,18 @@ class Orchestrator(Operations, EntryPoints):
         adapters: Iterable[Adapter] = (),
         settings: Settings | None = None,
         workspaces: Workspaces | None = None,
+        make: bool = True,
     ) -> "AsyncGenerator[Orchestrator]":
         """Open the store, creating or migrating it, and become ready to lease.
 
         ``store_url`` is a SQLAlchemy URL (none: the settings'); ``engine`` is a host's own SQLAlchemy
         engine in its place; ``drivers`` are given beside the installed ones; ``workspaces`` are the
-        host's own execution workspaces. Raises ``StoreError``.
+        host's own execution workspaces; with ``make=False`` a store that is not there is not created.
+        Raises ``StoreError``.
         """
         settings = settings or Settings()
         url, patience = store_url or settings.store_url(), settings.store_patience_seconds
-        store = await Store.open(url, engine=engine, patience=patience)
+        store = await Store.open(url, engine=engine, patience=patience, prefix=settings.table_prefix, make=make)
         orchestrator = cls(store, Registry(drivers or ()), Adapters(adapters), settings, workspaces)
         try:
             yield orchestrator

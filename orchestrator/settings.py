@@ -22,6 +22,9 @@ class Settings(BaseSettings):
         default_factory=lambda: user_state_path("leasehold", appauthor=False),
         description="where the default store, local places and kept changes are",
     )
+    table_prefix: str = Field(
+        default="leasehold_", pattern=r"[A-Za-z_]\w*", description="what the names of the store's tables begin with"
+    )
     company: str = Field(default="default", description="the tenant that the command line acts for")
     claim_seconds: float = Field(default=30.0, gt=0, description="how long an owner holds its leases unrenewed")
     ttl_seconds: float = Field(default=86400.0, gt=0, description="the end of a lease that nobody gave another")

@@ -88,4 +88,4 @@ def acquire(
         out(lease.id)
         return 0
 
-    return perform(context, work, seconds=None)
+    return perform(context, work, seconds=None, makes=True)

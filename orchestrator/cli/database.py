@@ -13,20 +13,20 @@ from leasehold.orchestrator.store.url import shown_url
 
 
 def upgrade(context: typer.Context) -> int:
-    """Create the store, or bring it to the version of this Leasehold. Every other command does so too."""
+    """Create the store, or bring it to the version of this Leasehold. Commands that make something do so too."""
 
     async def work(orchestrator: Orchestrator) -> int:
         out(f"the store {shown_url(orchestrator.settings.store_url())} is at version {HEAD}")
         return 0
 
-    return perform(context, work, seconds=None)
+    return perform(context, work, seconds=None, makes=True)
 
 
 def current(context: typer.Context, as_json: Json = False) -> int:
     """Say which version the store is at, and change nothing. Exit code 1: it is not this Leasehold's."""
     settings = settings_of(choices_of(context))
     url = settings.store_url()
-    version = asyncio.run(Store.version_at(url, patience=settings.store_patience_seconds))
+    version = asyncio.run(Store.version_at(url, patience=settings.store_patience_seconds, prefix=settings.table_prefix))
     if as_json:
         emit({"store": shown_url(url), "version": version, "head": HEAD})
     elif version is None:

@@ -48,11 +48,11 @@ def _leasehold() -> Check:
 async def _store(settings: Settings) -> Check:
     url = settings.store_url()
     try:
-        at = await Store.version_at(url, patience=settings.store_patience_seconds)
+        at = await Store.version_at(url, patience=settings.store_patience_seconds, prefix=settings.table_prefix)
     except StoreError as error:
         return Check("store", False, f"{shown_url(url)}: {error}", error.hint)
     if at is None:
-        return Check("store", True, f"{shown_url(url)}: not there yet; the first command makes it")
+        return Check("store", True, f"{shown_url(url)}: not there yet; the first run makes it")
     if at > HEAD:
         return Check(
             "store", False, f"{shown_url(url)}: at version {at}, newer than {HEAD}", "install a newer Leasehold"

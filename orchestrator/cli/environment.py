@@ -55,7 +55,7 @@ def add(
             out(f"environment {made.name} ({made.driver}) is ready; try it: leasehold env probe {made.name}")
         return 0
 
-    return perform(context, work)
+    return perform(context, work, makes=True)
 
 
 def list_(context: typer.Context, as_json: Json = False) -> int:

@@ -14,6 +14,7 @@ from leasehold.orchestrator.errors import (
     LeaseholdError,
     LeaseLost,
     NoSuch,
+    StoreAbsent,
     StoreError,
     StoreUrlWrong,
     WrongUsage,
@@ -96,7 +97,7 @@ def _code(error: BaseException, choices: Choices) -> int:
     match error:
         case WrongUsage() | StoreUrlWrong() | typer.TyperException():
             return WRONG_USAGE
-        case NoSuch():
+        case NoSuch() | StoreAbsent():
             return NO
         case _:
             return choices.lifecycle_failed

@@ -111,7 +111,7 @@ def run(
             await _close(orchestrator, steps, choices)
             return code
 
-    return perform(context, work, seconds=None)
+    return perform(context, work, seconds=None, makes=True)
 
 
 async def _close(orchestrator: Orchestrator, steps: StepsShown, choices: Choices) -> None:

@@ -23,16 +23,21 @@ Work = Callable[[Orchestrator], Awaitable[int]]
 QUESTION_SECONDS = 60.0
 
 
-def perform(context: typer.Context, work: Work, *, seconds: float | None = QUESTION_SECONDS) -> int:
+def perform(
+    context: typer.Context, work: Work, *, seconds: float | None = QUESTION_SECONDS, makes: bool = False
+) -> int:
     """Do the work with the store open, and give its exit code.
 
-    ``seconds`` bounds a question; work that fires steps has the steps' own deadlines instead. SIGINT,
-    SIGTERM and SIGHUP cancel the work; ``Signalled`` is raised once it has settled.
+    ``seconds`` bounds a question; work that fires steps has the steps' own deadlines instead. A store that is
+    named and not there is only made by work that ``makes`` something: for all other it is a slip of the pen.
+    SIGINT, SIGTERM and SIGHUP cancel the work; ``Signalled`` is raised once it has settled.
     """
     choices = choices_of(context)
     gc.freeze()
     gc.enable()
-    return asyncio.run(_until_signalled(_opened(choices, settings_of(choices), work, seconds), choices))
+    settings = settings_of(choices)
+    makes = makes or not settings.store
+    return asyncio.run(_until_signalled(_opened(choices, settings, work, seconds, makes), choices))
 
 
 def choices_of(context: typer.Context) -> Choices:
@@ -54,11 +59,11 @@ def settings_of(choices: Choices) -> Settings:
     return settings if choices.store is None else settings.model_copy(update={"store": choices.store})
 
 
-async def _opened(choices: Choices, settings: Settings, work: Work, seconds: float | None) -> int:
+async def _opened(choices: Choices, settings: Settings, work: Work, seconds: float | None, makes: bool) -> int:
     if not choices.debug:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     try:
-        async with asyncio.timeout(seconds), Orchestrator.open(settings=settings) as orchestrator:
+        async with asyncio.timeout(seconds), Orchestrator.open(settings=settings, make=makes) as orchestrator:
             return await work(orchestrator)
     except TimeoutError as error:
         if seconds is None:

@@ -20,8 +20,10 @@ class Backend(Protocol):
         """Whether there is anything to look at; looking may not make it."""
         ...
 
-    def prepare(self, tables: Schema) -> tuple[Clock, str]:
-        """Create or migrate the ledger; gives its clock, and the name under which owners count by it."""
+    def prepare(self, tables: Schema, *, make: bool) -> tuple[Clock, str]:
+        """Migrate the ledger, or ``make`` it where there is none; gives its clock, and the name under which
+        owners count by it. Raises ``StoreAbsent``.
+        """
         ...
 
     def close(self) -> None:

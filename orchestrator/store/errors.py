@@ -17,6 +17,13 @@ class StoreUrlWrong(StoreError):
     """The URL names no store that this code can use."""
 
 
+class StoreAbsent(StoreError):
+    """There is no store at the URL, and it was not to be made."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"there is no store at {where}", hint="check the URL; leasehold db upgrade makes one there")
+
+
 class StoreTooNew(StoreError):
     """The store was migrated by a newer Leasehold than this one."""
 

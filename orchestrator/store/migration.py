@@ -3,7 +3,7 @@
 import sqlite3
 
 from leasehold.orchestrator.store.clock import wall
-from leasehold.orchestrator.store.errors import StoreTooNew
+from leasehold.orchestrator.store.errors import StoreAbsent, StoreTooNew
 from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
@@ -21,13 +21,15 @@ def current(connection: Connection, schema: Schema) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {quoted}")).scalar()
 
 
-def ensure(engine: Engine, schema: Schema) -> None:
-    """Bring the store to this code's version.
+def ensure(engine: Engine, schema: Schema, *, make: bool) -> None:
+    """Bring the store to this code's version; where there is none, ``make`` it.
 
-    Raises ``StoreTooNew`` where a newer Leasehold has migrated it.
+    Raises ``StoreTooNew`` where a newer Leasehold has migrated it, and ``StoreAbsent``.
     """
     with engine.connect() as connection:
         version = current(connection, schema)
+    if version is None and not make:
+        raise StoreAbsent(str(engine.url))
     if version == HEAD:
         return
     if version is not None and version > HEAD:

@@ -57,13 +57,13 @@ class PostgresBackend:
     def there(self) -> bool:
         return True
 
-    def prepare(self, tables: Schema) -> tuple[Clock, str]:
+    def prepare(self, tables: Schema, *, make: bool) -> tuple[Clock, str]:
         try:
             with self.engine.connect() as connection:
                 examine(connection)
                 connection.rollback()
                 self._sessions.begin(connection)
-            ensure(self.engine, tables)
+            ensure(self.engine, tables, make=make)
         except (DBAPIError, psycopg.Error) as error:
             raise explain(error, self.engine) from error
         assert self._sessions.clock is not None

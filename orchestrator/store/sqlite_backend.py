@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
-from leasehold.orchestrator.store.errors import StoreError, StoreUrlWrong
+from leasehold.orchestrator.store.errors import StoreAbsent, StoreError, StoreUrlWrong
 from leasehold.orchestrator.store.migration import begin_exclusive, ensure
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.sqlite import SqliteBatches, explain
@@ -24,13 +24,9 @@ class SqliteBackend:
 
     @classmethod
     def at(cls, url: URL, patience: float) -> "SqliteBackend":
-        """Raises ``StoreUrlWrong``, and ``StoreError`` where the file's folder cannot be made."""
+        """Raises ``StoreUrlWrong``."""
         if url.database in (None, "", ":memory:"):
             raise StoreUrlWrong("a store in memory cannot outlive a crash", hint="use sqlite:////path/to/file.db")
-        try:
-            Path(str(url.database)).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"the store's folder cannot be made: {error}") from error
         engine = create_engine(url, connect_args={"timeout": patience, "check_same_thread": False})
 
         @event.listens_for(engine, "connect")
@@ -41,12 +37,20 @@ class SqliteBackend:
         return cls(engine)
 
     def there(self) -> bool:
-        return Path(str(self.engine.url.database)).exists()
+        return self._file is None or self._file.exists()
 
-    def prepare(self, tables: Schema) -> tuple[Clock, str]:
+    @property
+    def _file(self) -> Path | None:
+        """The file, where SQLite is not told in a way of its own which it is."""
+        url = self.engine.url
+        return None if url.database in (None, "", ":memory:") or "uri" in url.query else Path(str(url.database))
+
+    def prepare(self, tables: Schema, *, make: bool) -> tuple[Clock, str]:
         boot = boot_id()
+        if not self.there():
+            self._make_room(make=make)
         try:
-            ensure(self.engine, tables)
+            ensure(self.engine, tables, make=make)
             with self.engine.connect() as connection:
                 offset = connection.scalar(select(tables.boot.c.clock_offset).where(tables.boot.c.id == boot))
                 if offset is None:
@@ -55,6 +59,15 @@ class SqliteBackend:
         except DBAPIError as error:
             raise _explained(error) from error
         return Clock(offset), boot
+
+    def _make_room(self, *, make: bool) -> None:
+        if not make:
+            raise StoreAbsent(str(self.engine.url))
+        assert self._file is not None
+        try:
+            self._file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the store's folder cannot be made: {error}") from error
 
     def close(self) -> None:
         return

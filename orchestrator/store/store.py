@@ -38,17 +38,24 @@ class Store:
 
     @classmethod
     async def open(
-        cls, url: str, *, engine: Engine | None = None, patience: float = 10.0, prefix: str = DEFAULT_PREFIX
+        cls,
+        url: str,
+        *,
+        engine: Engine | None = None,
+        patience: float = 10.0,
+        prefix: str = DEFAULT_PREFIX,
+        make: bool = True,
     ) -> "Store":
         """Open the ledger at a URL, waiting at most ``patience`` seconds for a lock.
 
-        A host's own ``engine`` is used in place of the URL, and is not disposed of. Raises ``StoreError``.
+        A host's own ``engine`` is used in place of the URL, and is not disposed of. Where there is none, ``make``
+        it. Raises ``StoreError``.
         """
         backend = backend_of(url, patience) if engine is None else backend_on(engine, patience)
         tables = schema(prefix, backend.engine.dialect.name)
 
         def prepare() -> tuple[Clock, str, str]:
-            clock, boot = backend.prepare(tables)
+            clock, boot = backend.prepare(tables, make=make)
             return clock, boot, str(backend.read(lambda connection: connection.scalar(select(tables.ledger.c.id))))
 
         try:
@@ -62,7 +69,7 @@ class Store:
         return cls(backend, tables, writer, clock, ledger, boot, own=engine is None)
 
     @staticmethod
-    async def version_at(url: str, *, patience: float = 10.0, prefix: str = DEFAULT_PREFIX) -> str | None:
+    async def version_at(url: str, *, patience: float, prefix: str) -> str | None:
         """The version that the store at a URL is at; none where there is none. Neither makes nor migrates it.
 
         Raises ``StoreError``.

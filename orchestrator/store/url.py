@@ -22,7 +22,7 @@ def shown_url(url: str) -> str:
 def backend_of(url: str, patience: float) -> Backend:
     """The store at a URL, which waits at most ``patience`` seconds for a lock.
 
-    Raises ``StoreUrlWrong``, and ``StoreError`` where a SQLite file's folder cannot be made.
+    Raises ``StoreUrlWrong``.
     """
     try:
         parsed = make_url(url)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from commandline import LEASEHOLD, CommandLine
+from leasehold.orchestrator.cli.program import program
 from leasehold.orchestrator.store.migration import HEAD
 from stores import on_sqlite
 
@@ -97,7 +98,33 @@ def test_a_store_that_cannot_grow(cli: CommandLine) -> None:
 def test_a_store_in_no_folder(cli: CommandLine) -> None:
     (cli.home / "file").write_text("")
     url = f"sqlite:///{cli.home}/file/x.db"
-    assert cli("--store", url, "ls", code=1).error.startswith("error: the store's folder cannot be made: ")
+    error = cli("--store", url, "run", "--", "true", code=125).error
+    assert error.startswith("error: the store's folder cannot be made: ")
+
+
+LOOKS = (
+    *(("ls",), ("ls", "--stuck"), ("show", "l"), ("journal", "l"), ("diagram", "l"), ("verify",), ("release", "l")),
+    *(("env", "list"), ("env", "show", "x"), ("exec", "l", "--", "true"), ("prune", "--older-than", "1d")),
+)
+
+
+@pytest.mark.parametrize("arguments", LOOKS, ids=[" ".join(words) for words in LOOKS])
+def test_a_slip_in_the_url_makes_no_store(
+    cli: CommandLine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    url = f"sqlite:///{cli.home}/slip/of.db"
+    for name, value in cli.environment({"LEASEHOLD_STORE": url}).items():
+        monkeypatch.setenv(name, value)
+    assert program([*arguments]) == 1
+    error = capfd.readouterr().err
+    assert error == f"error: there is no store at {url}; check the URL; leasehold db upgrade makes one there\n"
+    assert not (cli.home / "slip").exists()
+
+
+def test_the_store_of_who_named_none_is_there_from_the_first_look_on(cli: CommandLine) -> None:
+    shutil.rmtree(cli.store.parent)
+    assert cli("ls", "--json", code=0, variables={"LEASEHOLD_STORE": ""}).json == []
+    assert cli.store.exists()
 
 
 def test_the_store_is_made_on_demand_and_its_version_told(cli: CommandLine) -> None:

@@ -26,6 +26,16 @@ def test_a_bad_store_is_one_line_without_its_password(cli: CommandLine, postgres
     cli("ls", code=2, variables={"LEASEHOLD_STORE": "postgresql+asyncpg://u:sesame@127.0.0.1/x"})
 
 
+@on_postgresql
+def test_a_slip_in_the_database_s_name_makes_no_store(cli: CommandLine, postgres: PostgresServer) -> None:
+    other = postgres.database()
+    slip = {"LEASEHOLD_STORE": postgres.url(other)}
+    assert cli("ls", code=1, variables=slip).error.startswith("error: there is no store at postgresql")
+    assert postgres.ask("SELECT FROM pg_tables WHERE schemaname = 'public'", database=other) == []
+    cli("run", "--", "true", code=0, variables=slip)
+    assert [row["state"] for row in cli("ls", "--json", code=0, variables=slip).json] == ["released"]
+
+
 @on_sqlite
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--", "true"]])
 def test_who_uses_sqlite_never_imports_psycopg(cli: CommandLine, arguments: list[str]) -> None:

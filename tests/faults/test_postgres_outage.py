@@ -3,10 +3,8 @@
 import asyncio
 import os
 import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,32 +17,13 @@ from postgres import PostgresServer
 SOON, LATE = 0.5, 300.0  # claim times, in seconds
 
 
-@pytest.fixture
-def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="leasehold-postgres-", ignore_cleanup_errors=True) as folder:
-        server = postgres.another(Path(folder), ("fsync=off",))
-        yield server
-        server.stop()
-
-
-@pytest.fixture
-def cli(server: PostgresServer, tmp_path: Path, state_folder: Path) -> CommandLine:
-    for name in ("home", "work"):
-        (tmp_path / name).mkdir()
-    return CommandLine(tmp_path / "home", tmp_path / "work", state_folder, server.url())
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-
-
 def claims(seconds: float) -> dict[str, str]:
     return {"LEASEHOLD_CLAIM_SECONDS": str(seconds)}
 
 
-def test_a_lapsed_owner_is_spared_for_one_claim_time(cli: CommandLine, server: PostgresServer) -> None:
+def test_a_lapsed_owner_is_spared_for_one_claim_time(
+    cli: CommandLine, server: PostgresServer, until: Callable[[Callable[[], bool]], None]
+) -> None:
     def stuck(claim: float) -> list[str]:
         return [row["stuck"] for row in cli("ls", "--stuck", "--json", code=0, variables=claims(claim)).json]
 
@@ -65,6 +44,7 @@ def test_a_lapsed_owner_is_spared_for_one_claim_time(cli: CommandLine, server: P
     cli("verify", code=0)
 
 
+@pytest.mark.long
 async def test_a_crash_of_the_server_counts_where_the_role_may_see_it(server: PostgresServer, tmp_path: Path) -> None:
     """It ends every session and recovers, while its start stays as it was."""
     async with Orchestrator.open(server.url(), settings=Settings(state_folder=tmp_path)) as orchestrator:
@@ -81,14 +61,12 @@ async def test_a_crash_of_the_server_counts_where_the_role_may_see_it(server: Po
         assert server.ask("SELECT pg_postmaster_start_time()") == [(started,)]
 
 
+@pytest.mark.long
 async def test_a_server_that_comes_back_with_another_clock_robs_nobody(
-    server: PostgresServer, tmp_path: Path, require: Callable[[str], str]
+    server: PostgresServer, tmp_path: Path, shifted: Callable[[str], dict[str, str]]
 ) -> None:
     """As after a move to a host whose clock is an hour ahead: every claim seems to have passed."""
-    # the program itself would wait for the server's end
-    asked = [require("faketime"), "-f", "+1h", "sh", "-c", "echo $LD_PRELOAD"]
-    told = await asyncio.to_thread(subprocess.run, asked, capture_output=True, text=True, timeout=30, check=True)
-    ahead = ["env", f"LD_PRELOAD={told.stdout.strip()}", "FAKETIME=+1h", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    ahead = ["env", *(f"{name}={value}" for name, value in shifted("+1h").items())]
     provider = Provider()
     settings = Settings(state_folder=tmp_path, claim_seconds=3.0, store_patience_seconds=30.0)
 

@@ -43,16 +43,29 @@ class PostgresServer:
         if self._as:
             shutil.chown(folder, "postgres")
 
-    def create(self) -> None:
-        """Make the cluster and start it."""
-        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
+    def create(self, *arguments: str) -> None:
+        """Make the cluster and start it; ``arguments`` are further ones of initdb."""
+        usual = ("-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
+        self._run("initdb", *usual, *arguments)
         self.start()
 
-    def another(self, folder: Path, options: Sequence[str]) -> "PostgresServer":
+    def another(self, folder: Path, options: Sequence[str] = ("fsync=off",), *arguments: str) -> "PostgresServer":
         """A second server, started."""
         server = PostgresServer(folder, self._bin, options)
-        server.create()
+        server.create(*arguments)
         return server
+
+    def replica(self, folder: Path) -> "PostgresServer":
+        """A server that follows this one, and is read-only until it is promoted."""
+        server = PostgresServer(folder, self._bin)
+        source = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+        server._run("pg_basebackup", "-D", server.data, *source, "--write-recovery-conf", "--no-sync", "-c", "fast")
+        server.start()
+        return server
+
+    def promote(self) -> None:
+        """Have a replica take writes."""
+        self._run("pg_ctl", "-D", self.data, "-w", "-t", "30", "promote")
 
     @property
     def data(self) -> str:

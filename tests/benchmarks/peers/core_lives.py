@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, create_engine, insert, update
 async def opened(url: str, concurrent: int, commits: Any) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     tables = schema(dialect="postgresql")
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), pool_size=concurrent)
-    ensure(engine, tables)
+    ensure(engine, tables, make=True)
     lease, number = tables.lease, itertools.count()
     stored = update(lease).where(
         lease.c.id == bindparam("k_id"),

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 @asynccontextmanager
 async def opened(url: str, concurrent: int, commits: Any) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    ensure(engine, schema(dialect="postgresql"))
+    ensure(engine, schema(dialect="postgresql"), make=True)
     engine.dispose()
     free = [await psycopg.AsyncConnection.connect(url) for _ in range(concurrent)]
     every, number = [*free], itertools.count()

@@ -258,6 +258,23 @@ async def waits(postgres: PostgresServer, pid: int) -> None:
         assert time.monotonic() < end
 
 
+async def test_a_look_that_is_cancelled_is_said(postgres: PostgresServer, store: Store, database: str) -> None:
+    asleep = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
+
+    def sleep(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_sleep(60)"))
+
+    looking = asyncio.ensure_future(store.read(sleep))
+    end = time.monotonic() + 10
+    while not (found := await asyncio.to_thread(postgres.ask, asleep, database)):
+        assert time.monotonic() < end
+    postgres.ask("SELECT pg_cancel_backend(%s)", found[0][0])
+    with pytest.raises(StoreError, match="cancelled a statement: canceling statement due to user request") as caught:
+        await looking
+    assert caught.value.hint
+    assert await versions(store) == {}
+
+
 async def test_a_statement_that_takes_too_long_is_cancelled(opened: Opened) -> None:
     async with opened(patience=0.2) as store:
 
@@ -438,7 +455,7 @@ async def test_a_store_that_cannot_be_used_says_why(
     assert caught.value.hint
 
 
-async def test_a_replica_is_read_and_not_written(
+async def test_a_database_that_is_read_only_is_read_and_not_written(
     postgres: PostgresServer, store_url: str, database: str, tmp_path: Path
 ) -> None:
     postgres.ask(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
