@@ -11,6 +11,7 @@ from leasehold.drivers.errors import DriverError
 GROUP = "leasehold.drivers"
 _BUILT_IN = {
     "local": "leasehold.drivers.local:LocalDriver",
+    "ssh": "leasehold.drivers.ssh:SshDriver",
     "scripted": "leasehold.drivers.scripted:ScriptedDriver",
 }
 

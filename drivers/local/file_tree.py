@@ -74,7 +74,7 @@ class FileTree:
         """What the run changed, without what the repository around the source ignores."""
         old = self.baseline.files
         paths = manifest.differences(old, now)
-        ignored = _ignored(self.source, {path: (now.get(path) or old[path]).kind for path in paths}, check)
+        ignored = ignored_paths(self.source, {path: (now.get(path) or old[path]).kind for path in paths}, check)
         return [
             Item(path, old[path].version if path in old else None, now[path].version if path in now else None)
             for path in paths
@@ -149,7 +149,7 @@ def digest(items: Sequence[Item]) -> str:
     return hashlib.sha256(repr([item.to_json() for item in items]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _ignored(source: Path, kinds: Mapping[bytes, str], check: Callable[[], None]) -> set[bytes]:
+def ignored_paths(source: Path, kinds: Mapping[bytes, str], check: Callable[[], None]) -> set[bytes]:
     """Those paths that the repository around the source ignores; none without a repository or git."""
     if not kinds or not source.is_dir():
         return set()

@@ -17,10 +17,20 @@ BOUND = 20.0
 
 def problems(workspace: Workspace, trees: Mapping[Mode, Tree]) -> list[Problem]:
     """Every reason, each in a line that says what to do. A link to a folder is followed; no side effects."""
-    tree = trees.get(workspace.mode)
-    if tree is None:
-        known = ", ".join(trees)
-        return [Problem("request", f"the local driver knows no mode {workspace.mode}: use one of {known}")]
+    found = workspace_problems(workspace, tuple(trees), "local")
+    if found:
+        return found
+    try:
+        return trees[workspace.mode].problems(workspace)
+    except DriverError as error:
+        return [Problem("workspace", f"{error}: {error.hint}" if error.hint else str(error))]
+
+
+def workspace_problems(workspace: Workspace, modes: tuple[Mode, ...], driver: str) -> list[Problem]:
+    """Why a driver that knows these modes cannot use a workspace, whatever a mode asks besides."""
+    if workspace.mode not in modes:
+        known = ", ".join(modes)
+        return [Problem("request", f"the {driver} driver knows no mode {workspace.mode}: use one of {known}")]
     if workspace.branch is not None and workspace.mode is not Mode.GIT_WORKTREE:
         return [Problem("request", f"a branch needs the mode git_worktree, not {workspace.mode}")]
     path, name = workspace.path, shown(workspace.path)
@@ -34,10 +44,7 @@ def problems(workspace: Workspace, trees: Mapping[Mode, Tree]) -> list[Problem]:
         return [Problem("workspace", f"the workspace {name} is not a folder: name the folder that it is in")]
     if not os.access(path, os.R_OK | os.X_OK):
         return [Problem("workspace", f"the workspace {name} cannot be read: change its owner or permissions")]
-    try:
-        return tree.problems(workspace)
-    except DriverError as error:
-        return [Problem("workspace", f"{error}: {error.hint}" if error.hint else str(error))]
+    return []
 
 
 def bounded() -> Callable[[], None]:

@@ -1,0 +1,1 @@
+"""What is the same for every place that is reached by running shell text in it."""

@@ -1,0 +1,95 @@
+# ruff: noqa: PTH118
+# Paths are bytes here, because names of files need not be text.
+"""What a far tree holds: each path with its kind, size, and a stamp that changes when it is written."""
+
+import stat
+from dataclasses import dataclass
+
+from leasehold.drivers.context import Context
+from leasehold.drivers.errors import Damaged, Unavailable
+from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN
+from leasehold.drivers.remote.place import RemotePlace
+from leasehold.drivers.shown import shown
+
+_TRIES = 3
+_SPECIAL = "!"
+
+# Names and facts apart: a name may hold any byte but NUL, and no `stat` writes one. Two changes within a tick
+# of the clock bear one time: what was written just now is let grow older before it is looked at.
+LIST = r"""
+listed() {
+  [ -d "$D/tree" ] || say gone "the tree of the place $K is gone"
+  cd "$D/tree" || say unavailable "$D/tree cannot be entered"
+  pause
+  l=$D/listed.$$
+  find . -mindepth 1 -print0 >"$l" 2>"$l.said" || say unavailable "$(tail -n 1 "$l.said")"
+  wc -c <"$l"
+  cat "$l"
+  xargs -0 stat -c '%f %s %i %y %z' <"$l" 2>/dev/null
+  rm -f "$l" "$l.said"
+}
+"""
+
+_LISTED = LIST + "fresh\nstanding\nlisted\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One path. ``stamp`` is what was seen; when it is seen again, the content is still the same."""
+
+    kind: str
+    size: int
+    stamp: str
+
+    @property
+    def special(self) -> bool:
+        """A socket, pipe or device."""
+        return self.kind == _SPECIAL
+
+
+Listing = dict[bytes, Facts]
+
+
+async def list_tree(place: RemotePlace, context: Context) -> Listing:
+    """Look at the tree of a place. What changes under our eyes is looked at again."""
+    for _ in range(_TRIES):
+        listing = parse(await place.ask(_LISTED, context))
+        if listing is not None:
+            return listing
+    raise Unavailable(f"the tree of the place {place.key} changes while it is looked at", hint="end what writes there")
+
+
+def parse(said: bytes) -> Listing | None:
+    """What ``listed`` wrote; ``None`` where a file vanished under its hands. Raises ``Damaged``."""
+    head, _, rest = said.lstrip().partition(b"\n")
+    if not head.strip().isdigit():
+        raise Damaged("the place's list of files cannot be read")
+    names = [name for name in rest[: int(head)].split(b"\0") if name]
+    rows = rest[int(head) :].splitlines()
+    if len(rows) != len(names):
+        return None
+    return {_path(name): _facts(row) for name, row in zip(names, rows, strict=True)}
+
+
+def _path(name: bytes) -> bytes:
+    path = name.removeprefix(b"./")
+    if not is_inside(path):
+        raise Damaged(f"the place lists {shown(name)}, which is no path of its tree")
+    return path
+
+
+def is_inside(path: bytes) -> bool:
+    """Whether this is a plain path below a tree's top."""
+    return bool(path) and not path.startswith(b"/") and all(part not in (b"", b".", b"..") for part in path.split(b"/"))
+
+
+def _facts(row: bytes) -> Facts:
+    words = row.decode("ascii", "replace").split(" ", 3)
+    mode, size = int(words[0], 16), int(words[1])
+    if stat.S_ISDIR(mode):
+        return Facts(FOLDER, 0, f"{mode:x}")
+    if stat.S_ISLNK(mode):
+        return Facts(LINK, size, " ".join(words))
+    if not stat.S_ISREG(mode):
+        return Facts(_SPECIAL, 0, "")
+    return Facts(EXECUTABLE if mode & 0o100 else PLAIN, size, " ".join(words))

@@ -1,0 +1,191 @@
+# ruff: noqa: PTH118
+# Paths are bytes here, because names of files need not be text.
+"""The local copy of what stands at a place: by it, the local machinery brings changes back and keeps them."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from leasehold.drivers import manifest
+from leasehold.drivers.blocking import off_loop
+from leasehold.drivers.context import Context
+from leasehold.drivers.durable import read_json, write_json
+from leasehold.drivers.errors import Damaged, Gone
+from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.local.fence import Fence
+from leasehold.drivers.local.file_tree import ignored_paths
+from leasehold.drivers.local.place import Place
+from leasehold.drivers.local.tree import Ended
+from leasehold.drivers.local.tree_copy import TreeCopy
+from leasehold.drivers.manifest import FOLDER, Manifest
+from leasehold.drivers.place import Tags
+from leasehold.drivers.remote.listing import Listing
+from leasehold.drivers.removal import remove_tree
+from leasehold.drivers.sync import blocked
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+
+T = TypeVar("T")
+
+_ROOT = "mirrors"
+_SENT = "sent.json"
+_HEAD = re.compile(rb"ref: refs/[^\n]+|[0-9a-f]{40}|[0-9a-f]{64}")
+
+# Of a repository, what may come back: what names commits and what they are made of. Configuration and hooks
+# name programs: what a run wrote there is never to be run here.
+_OF_GIT = re.compile(rb"\.git/(HEAD|index|packed-refs|shallow|refs(/.*)?|objects(/(?!info(/|$)).*)?)", re.DOTALL)
+
+Sent = dict[bytes, tuple[str, str | None]]
+"""Of each path at the place: the stamp that it had when both sides were alike there, and the version then.
+
+No version: it stood there, and did not come here.
+"""
+
+
+class Mirror:
+    """One place's mirror, in the state folder. All work is done off the loop, under the mirror's own fence."""
+
+    def __init__(self, key: str, context: Context) -> None:
+        self._place = Place.under(context.state_folder.absolute() / _ROOT, key)
+        self._context = context
+        self._tree = TreeCopy()
+
+    @property
+    def top(self) -> Path:
+        return self._place.tree
+
+    def stands(self) -> bool:
+        """Whether a whole tree was once put at the place from this machine."""
+        facts = self._place.realized() if self._place.stands() else None
+        return facts is not None and bool(facts["made"])
+
+    async def make(self, workspace: Workspace, tags: Tags) -> Realization:
+        """Make the mirror of a workspace anew. What a run changed in an earlier one is kept."""
+
+        def work(place: Place, context: Context) -> Realization:
+            place.make(tags, {"mode": workspace.mode, "workspace": str(workspace.path), "lease_id": tags.lease_id})
+            place.renew(context)
+            return self._tree.make(place, workspace, context)
+
+        return await self.held(work)
+
+    async def baseline(self) -> None:
+        await self.held(self._tree.baseline)
+
+    async def sync_back(self) -> SyncReport:
+        return await self.held(self._tree.sync_back)
+
+    async def end(self) -> Ended:
+        """Keep what was not brought back, and remove the tree."""
+
+        def work(place: Place, context: Context) -> Ended:
+            handle = place.handle()
+            return Ended() if handle is None else self._tree.end(place, handle, context)
+
+        return await self.held(work)
+
+    async def remove(self) -> None:
+        """Remove what is left of the mirror."""
+
+        def work(place: Place, context: Context) -> None:
+            place.remove(context.ledger, context)
+
+        if self._place.stands():
+            await self.held(work)
+
+    async def held(self, work: Callable[[Place, Context], T]) -> T:
+        """Work off the loop, under the fence."""
+
+        def held(context: Context) -> T:
+            with Fence(self._place.root, self._place.key).held(context, stands=self._place.stands) as fence:
+                return work(replace(self._place, lock=fence.descriptor), context)
+
+        return await off_loop(self._context, held)
+
+    # --- what of the tree is sent, and what comes back
+
+    def outgoing(self, place: Place, context: Context) -> Manifest:
+        """All that belongs at the place: without what git ignores, which was made for this machine."""
+        found = manifest.scan(place.tree, context.check, with_git=True).manifest
+        if not (place.tree / ".git").is_dir():
+            return found
+        listed = place.git(place.tree, context).run(
+            "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"
+        )
+        stay = {name.rstrip(b"/") for name in listed.names}
+        return {path: entry for path, entry in found.items() if not _below(path, stay)}
+
+    def sent(self) -> Sent:
+        """As it was when both sides were alike. Raises ``Damaged``."""
+        value = read_json(self._place.folder / _SENT)
+        if value is None:
+            raise Damaged(f"the mirror of the place {self._place.key} has lost what was sent")
+        return {os.fsencode(path): (stamp, version) for path, (stamp, version) in value.items()}
+
+    def write_sent(self, sent: Sent) -> None:
+        write_json(self._place.folder / _SENT, {os.fsdecode(path): row for path, row in sent.items()})
+
+    def forget_sent(self) -> None:
+        (self._place.folder / _SENT).unlink(missing_ok=True)
+
+    def has_git(self) -> bool:
+        return self._facts()["git"] is True
+
+    def wanted(self, place: Place, context: Context, paths: Iterable[bytes], listing: Listing) -> list[bytes]:
+        """Those of some paths at the place that come here: not what is left out, or ignored by git."""
+        facts = self._facts()
+        excludes = Excludes(facts["excludes"])
+        found = [path for path in paths if not listing[path].special and path not in excludes]
+        plain = [path for path in found if not _in_git(path)]
+        top = place.tree if facts["git"] else Path(facts["source"])
+        left = ignored_paths(top, {path: listing[path].kind for path in plain}, context.check)
+        git = facts["git"] and b".git" in listing and listing[b".git"].kind == FOLDER
+        return [path for path in found if (git and comes_back(path) if _in_git(path) else path not in left)]
+
+    def delete(self, place: Place, context: Context, paths: Iterable[bytes]) -> None:
+        """Delete what is gone at the place."""
+        for path in sorted(paths, reverse=True):
+            context.check()
+            if (not _in_git(path) or comes_back(path)) and not blocked(place.tree, path):
+                target = place.tree / os.fsdecode(path)
+                if target.is_symlink() or not target.is_dir():
+                    target.unlink(missing_ok=True)
+                elif not any(target.iterdir()):
+                    target.rmdir()
+
+    def check_head(self, place: Place) -> None:
+        """Raise ``Damaged`` where what came back is no repository's head."""
+        head = place.tree / ".git" / "HEAD"
+        if head.is_symlink() or not _HEAD.fullmatch(head.read_bytes().strip()):
+            raise Damaged("the repository at the place has a HEAD that git would not write", hint="look at the place")
+
+    def clear(self, place: Place, context: Context) -> None:
+        remove_tree(place.tree, context.check)
+
+    def _facts(self) -> Mapping[str, Any]:
+        facts = self._place.realized()
+        if facts is None or not facts["made"]:
+            raise Gone(f"the place {self._place.key} has no tree yet", hint="realize the workspace again")
+        return facts
+
+
+def comes_back(path: bytes) -> bool:
+    """Whether a path in a repository's own folder is one that comes back."""
+    return _OF_GIT.fullmatch(path) is not None and not path.endswith(b".lock")
+
+
+def _in_git(path: bytes) -> bool:
+    return path == b".git" or path.startswith(b".git/")
+
+
+def _below(path: bytes, tops: set[bytes]) -> bool:
+    """Whether a path is one of these, or stands in one."""
+    if not tops:
+        return False
+    while path:
+        if path in tops:
+            return True
+        path = os.path.dirname(path)
+    return False

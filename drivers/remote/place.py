@@ -1,0 +1,193 @@
+"""The folder of a lease at a place, and what is written down in it."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from leasehold.drivers.context import Context
+from leasehold.drivers.errors import Conflict, Damaged, Refused
+from leasehold.drivers.place import Tags
+from leasehold.drivers.remote.asking import ask
+from leasehold.drivers.remote.link import Link
+from leasehold.drivers.remote.prelude import place_script, plain_script
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+_MAKE = r"""
+fence
+[ ! -d "$D" ] || [ -n "$(ls -A "$D")" ] || rmdir "$D"
+if [ -e "$D" ]; then
+  [ -f "$D/place.json" ] || say conflict "$D is there, but it is no place of ours"
+else
+  rm -rf "$R/.$K.new"
+  try mkdir "$R/.$K.new"
+  printf '%s\n' "$J" | try dd of="$R/.$K.new/place.json" conv=fsync
+  try mv "$R/.$K.new" "$D"
+  find "$R/.fences" -type f -mtime +7 -exec rm -f {} + 2>/dev/null
+fi
+printf '%s\n' "$D"
+cat "$D/place.json"
+"""
+
+_TAG = r"""
+fence
+standing
+printf '%s\n' "$J" | try dd of="$D/.place.json.new" conv=fsync
+try mv "$D/.place.json.new" "$D/place.json"
+"""
+
+_FIND = r"""
+fence
+[ ! -d "$D" ] || [ -n "$(ls -A "$D")" ] || rmdir "$D"
+if [ -e "$D" ]; then
+  [ -f "$D/place.json" ] || say conflict "$D is there, but it is no place of ours"
+  printf '%s\n' "$D"
+  cat "$D/place.json"
+elif [ -n "$REFUSE" ]; then
+  rm -rf "$R/.$K.new"
+  stays=stays
+  mark
+fi
+"""
+
+_LOOK = r"""
+[ -f "$D/place.json" ] || exit 0
+printf '%s\n' "$D"
+cat "$D/place.json"
+[ -f "$D/realized" ] && [ ! -d "$D/tree" ] && echo lost
+:
+"""
+
+_REMOVE = r"""
+fence
+remove() { rm -rf "$1" 2>/dev/null || { chmod -R u+rwX "$1" 2>/dev/null; try rm -rf "$1"; }; }
+if [ -f "$D/place.json" ]; then
+  for e in "$D"/* "$D"/.[!.]* "$D"/..?*; do
+    [ "$e" = "$D/place.json" ] || { [ -e "$e" ] || [ -L "$e" ]; } && [ "$e" != "$D/place.json" ] && remove "$e"
+  done
+  try rm -f "$D/place.json"
+fi
+rm -rf "$R/.$K.new"
+[ ! -d "$D" ] || rmdir "$D" 2>/dev/null
+[ "$stays" = stays ] || rm -f "$F"
+:
+"""
+
+_LIST = r"""
+case $R in '~') R=$HOME ;; '~/'*) R=$HOME/${R#'~/'} ;; /*) ;; *) R=$HOME/$R ;; esac
+for f in "$R"/*/place.json; do
+  [ -f "$f" ] || continue
+  d=${f%/place.json}
+  printf '%s\n' "$d"
+  head -n 1 "$f"
+  echo
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands under a key: its absolute folder at the place, its tags, and the driver's own data.
+
+    ``lost``: a tree was realized there, and is gone.
+    """
+
+    folder: str
+    tags: Tags
+    data: Mapping[str, Any]
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """One place: ``<root>/<key>/`` at the far side of a link.
+
+    ``place.json`` bears the tags and is there from the first moment on: the folder is made beside and
+    renamed. ``tree/`` is the workspace, ``run/`` what commands leave behind. ``<root>/.fences/<key>`` holds
+    the newest epoch that a verb came under, and is locked by each verb: an older one is refused.
+    """
+
+    link: Link
+    root: str
+    key: str
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.key):
+            raise Refused(f"a resource key cannot be a folder's name: {self.key!r}")
+
+    def script(self, text: str, context: Context, **variables: object) -> str:
+        """Shell text about this place, for the verb under way."""
+        seconds = context.remaining()
+        return place_script(text, root=self.root, key=self.key, epoch=context.epoch, seconds=seconds, **variables)
+
+    async def ask(self, text: str, context: Context, *, feed: bytes | None = None, **variables: object) -> bytes:
+        """Run shell text about this place to its end; what it wrote."""
+        return await ask(self.link, self.script(text, context, **variables), context, feed=feed)
+
+    async def make(self, tags: Tags, data: Mapping[str, Any], context: Context) -> Standing:
+        """Make the place, or find it and renew its tags. Raises ``Conflict``, ``Damaged``, ``Stale``."""
+        said = await self.ask(_MAKE, context, J=_written(tags, data))
+        standing = self._read(said)
+        assert standing is not None
+        if standing.tags.ledger != tags.ledger:
+            raise Conflict(f"the place {self.key} belongs to another ledger, {standing.tags.ledger}")
+        if standing.tags != tags:
+            await self.ask(_TAG, context, J=_written(tags, standing.data))
+        return replace(standing, tags=tags)
+
+    async def find(self, context: Context, *, refuse: bool = False) -> Standing | None:
+        """What stands, under the fence: older epochs are shut out. ``refuse``: also where nothing stands."""
+        return self._read(await self.ask(_FIND, context, REFUSE="yes" if refuse else ""))
+
+    async def look(self, context: Context) -> Standing | None:
+        """What stands, without the fence."""
+        return self._read(await self.ask(_LOOK, context))
+
+    async def renew(self, standing: Standing, context: Context) -> None:
+        """Write the current lease and epoch into the tags: a parked place changes hands."""
+        tags = replace(standing.tags, lease_id=context.lease_id, epoch=context.epoch)
+        if tags != standing.tags:
+            await self.ask(_TAG, context, J=_written(tags, standing.data))
+
+    async def remove(self, context: Context) -> None:
+        """Remove the folder with all in it, its tags last; gone already is success."""
+        await self.ask(_REMOVE, context)
+
+    def _read(self, said: bytes) -> Standing | None:
+        if not said:
+            return None
+        folder, _, rest = said.decode("utf-8", "surrogateescape").partition("\n")
+        text, _, lost = rest.partition("\n")
+        try:
+            standing = _parsed(folder, text)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Damaged(
+                f"{folder}/place.json cannot be read: {error}", hint="look at the folder, then move it away"
+            ) from error
+        if standing.tags.key != self.key:
+            raise Damaged(f"{folder} bears the key of another place, {standing.tags.key}")
+        return replace(standing, lost=lost.strip() == "lost")
+
+
+async def standing_under(link: Link, root: str, context: Context) -> AsyncIterator[Standing]:
+    """All places below a root. What bears no tags of ours is passed over."""
+    said = await ask(link, plain_script(_LIST, R=root), context)
+    for part in said.decode("utf-8", "surrogateescape").split("\n\n"):
+        folder, _, text = part.strip("\n").partition("\n")
+        try:
+            standing = _parsed(folder, text)
+        except (ValueError, KeyError, TypeError):
+            continue
+        if folder.endswith(f"/{standing.tags.key}"):
+            yield standing
+
+
+def _written(tags: Tags, data: Mapping[str, Any]) -> str:
+    return json.dumps({"version": 1, "tags": asdict(tags), "data": dict(data)}, separators=(",", ":"))
+
+
+def _parsed(folder: str, text: str) -> Standing:
+    value = json.loads(text)
+    return Standing(folder, Tags(**value["tags"]), value["data"])

@@ -1,0 +1,43 @@
+"""What still runs at a place, ended from any process; and exit statuses that commands have left there."""
+
+import json
+
+from leasehold.drivers.context import Context
+from leasehold.drivers.remote.place import RemotePlace
+
+_KEEPS_BACK = 5.0
+
+_END = r"""
+fence
+[ -d "$D/run" ] || exit 0
+P=
+{ read -r P <"$D/run/python"; } 2>/dev/null
+for C in "$D"/run/code-*/agent.py; do
+  [ -n "$P" ] && [ -f "$C" ] || continue
+  exec "$P" -I -S "$C" end "$D/run" "$M" "$S" 9>&-
+done
+:
+"""
+
+_RECORD = r"""
+cat "$D/run/commands/$N.json" 2>/dev/null
+:
+"""
+
+
+async def end_remains(place: RemotePlace, marker: str, context: Context) -> tuple[int, ...] | None:
+    """End whatever still runs of a place; what does not end, ``None`` where nobody can say."""
+    seconds = max(1.0, min(30.0, context.remaining() - _KEEPS_BACK))
+    said = await place.ask(_END, context, M=marker, S=f"{seconds:.1f}")
+    if not said.strip():
+        return ()
+    survivors = json.loads(said)
+    return None if survivors is None else tuple(survivors)
+
+
+async def recorded(place: RemotePlace, record: str, context: Context) -> int | None:
+    """The exit status of the command that was given this record name; ``None`` where it never ended."""
+    if not record or "/" in record or "\0" in record:
+        raise ValueError(f"a record's name is that of a file: {record!r}")
+    said = await place.ask(_RECORD, context, N=record)
+    return int(json.loads(said)["exit_code"]) if said else None

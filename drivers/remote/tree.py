@@ -1,0 +1,109 @@
+"""A workspace at a place: put there, brought back, and what was not brought back kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from leasehold.drivers.context import Context
+from leasehold.drivers.errors import Damaged, Gone
+from leasehold.drivers.local.tree import Ended
+from leasehold.drivers.remote.mirror import Mirror
+from leasehold.drivers.remote.place import RemotePlace, Standing
+from leasehold.drivers.remote.transfer import pull, push
+from leasehold.drivers.shown import shown
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTree:
+    """The tree of one place, for one verb.
+
+    What stands at the place is first made here, as a mirror: there the local machinery takes baselines,
+    compares three ways and keeps. Only what differs travels.
+    """
+
+    place: RemotePlace
+    context: Context
+
+    async def realize(
+        self,
+        standing: Standing,
+        workspace: Workspace,
+        *,
+        transport: str,
+        provider: str,
+        strategy: str,
+        remote: Mapping[str, Any],
+    ) -> Realization:
+        """Put a workspace there; what an earlier call left is made anew."""
+        mirror = self._mirror()
+        known = mirror.stands()
+        if known:
+            known = await self._pulled(mirror)
+        await self.place.renew(standing, self.context)
+        made = await mirror.make(workspace, replace(standing.tags, lease_id=self.context.lease_id))
+        self.context.progress(f"sending to {self.place.link.name}")
+        count, size = await push(self.place, mirror, self.context, anew=not known)
+        sent = f"sent {count} entries, {size / 1e6:.1f} MB to {self.place.link.name}"
+        cwd = f"{standing.folder}/tree"
+        return replace(
+            made,
+            cwd=cwd,
+            transport=transport,
+            provider=provider,
+            summary=f"{made.summary}; {sent}",
+            local={"path": made.authoritative_root},
+            remote={"path": cwd, **remote},
+            sync={"strategy": strategy, "prepare": "copy", "sync_back": made.sync["sync_back"]},
+        )
+
+    async def baseline(self) -> None:
+        """Remember how the tree stands now, after provisioning."""
+        mirror = self._demanded()
+        await pull(self.place, mirror, self.context, new=False, strict=False)
+        await mirror.baseline()
+
+    async def sync_back(self) -> SyncReport:
+        """Bring the run's changes back, three-way."""
+        mirror = self._demanded()
+        await pull(self.place, mirror, self.context, new=True, strict=True)
+        return await mirror.sync_back()
+
+    async def end(self, standing: Standing | None) -> Ended:
+        """Keep what was not brought back, here; the tree at the place may go then."""
+        mirror = self._mirror()
+        notes: list[str] = []
+        if not mirror.stands():
+            return await mirror.end()
+        if standing is not None and not standing.lost:
+            try:
+                notes = await pull(self.place, mirror, self.context, new=True, strict=False)
+            except Gone as error:
+                notes = [f"nothing more could be kept: {error}"]
+            except Damaged as error:
+                notes = [f"what the place sent could not be kept: {error}"]
+        return (await mirror.end()).noting(tuple(notes))
+
+    async def forget(self) -> None:
+        """Remove what is left of the mirror."""
+        await self._mirror().remove()
+
+    def _mirror(self) -> Mirror:
+        return Mirror(self.place.key, self.context)
+
+    def _demanded(self) -> Mirror:
+        mirror = self._mirror()
+        if not mirror.stands():
+            raise Gone(
+                f"the mirror of the place {shown(self.place.key)} is not on this machine",
+                hint="only the machine that put the tree there can bring it back",
+            )
+        return mirror
+
+    async def _pulled(self, mirror: Mirror) -> bool:
+        """Bring here what a run changed, so that it is kept; whether a tree stands there that is known here."""
+        try:
+            await pull(self.place, mirror, self.context, new=True, strict=False)
+        except (Gone, Damaged):
+            return False
+        return True
