@@ -156,13 +156,17 @@ def errors() -> str:
     )
 
 
+LEAST = {"ssh": {"host": "HOST"}}
+"""What a driver has to be told at least."""
+
+
 def capabilities() -> str:
-    """What each driver offers with an empty config."""
+    """What each driver offers with the least config that it takes."""
     registry = Registry(entry_points=dict)
     offers: dict[str, Capabilities] = {}
     for name in registry.names():
         driver = registry.get(name)
-        offers[name] = driver.capabilities(driver.Config())
+        offers[name] = driver.capabilities(driver.Config.model_validate(LEAST.get(name, {})))
     rows = [
         (code(field.name), *(shown(getattr(offer, field.name)) for offer in offers.values()))
         for field in fields(Capabilities)
@@ -171,8 +175,8 @@ def capabilities() -> str:
         [
             "# Capabilities\n",
             MADE,
-            "What each driver offers with an empty config (`leasehold drivers` shows those of this machine). A",
-            "request that needs what a driver lacks is refused before a place is paid for.\n",
+            "What each driver offers with the least config that it takes (`leasehold drivers` shows those of this",
+            "machine). A request that needs what a driver lacks is refused before a place is paid for.\n",
             table(("", *(code(name) for name in offers)), rows),
         ]
     )

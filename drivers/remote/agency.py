@@ -90,7 +90,7 @@ class Agency:
                     await feed_bytes(session, _code()[1])
                     word = await session.stdout.readline()
                 if word == b"python\n":
-                    kind, _, length = wire.HEAD.unpack(await session.stdout.readexactly(wire.HEAD.size))
+                    kind, _, length = wire.unpack_head(await session.stdout.readexactly(wire.HEAD.size))
                     if kind == wire.READY and not length:
                         return session
                 if word == b"none\n":
@@ -173,7 +173,7 @@ class Agency:
         stdout = self._session.stdout
         try:
             while True:
-                kind, number, length = wire.HEAD.unpack(await stdout.readexactly(wire.HEAD.size))
+                kind, number, length = wire.unpack_head(await stdout.readexactly(wire.HEAD.size))
                 data = await stdout.readexactly(length)
                 if kind == wire.CLOSED:
                     if not self._closed.done():

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH103, PTH115, PTH118, PTH120, PTH123, T201
+# ruff: noqa: PTH120, PTH123, T201
 """The program that executes a lease's commands at a place, below the same supervisor as a local lease's.
 
 ``python -I -S agent.py serve FOLDER MARKER FENCE EPOCH`` serves frames on its standard streams until its input
@@ -18,11 +18,11 @@ def _have_packages() -> None:
     import enum
 
     if not hasattr(enum, "StrEnum"):  # Python 3.10
-        enum.StrEnum = type("StrEnum", (str, enum.Enum), {"__str__": str.__str__})  # type: ignore[misc]
+        setattr(enum, "StrEnum", type("StrEnum", (str, enum.Enum), {"__str__": str.__str__}))  # noqa: B010
     for name in ("leasehold", "leasehold.drivers", "leasehold.drivers.remote"):
         if name not in sys.modules:
             package = sys.modules[name] = type(sys)(name)
-            package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+            package.__path__ = [os.path.dirname(os.path.realpath(__file__))]
 
 
 if __name__ == "__main__":
@@ -96,7 +96,7 @@ class Agent:
 
     async def _requests(self, reader: asyncio.StreamReader) -> int:
         while True:
-            kind, number, length = wire.HEAD.unpack(await reader.readexactly(wire.HEAD.size))
+            kind, number, length = wire.unpack_head(await reader.readexactly(wire.HEAD.size))
             data = await reader.readexactly(length)
             running = self._running.get(number)
             if kind == wire.EXECUTE:
@@ -227,7 +227,8 @@ class _Running:
     async def _feed(self, fd: int) -> None:
         """Write the input as it comes, and say when there is room for more."""
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, open(fd, "wb", 0))  # noqa: SIM115
+        pipe = os.fdopen(fd, "wb", 0)
+        transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
         writer = asyncio.StreamWriter(transport, protocol, None, loop)
         try:
             while data := await self._input.get():
@@ -273,7 +274,11 @@ def main() -> None:
     verb, folder, marker = sys.argv[1:4]
     if verb == "end":
         deadline = time.monotonic() + float(sys.argv[4])
-        print(wire.pack_value(b"-", 0, asyncio.run(end_remains(Path(folder), marker, deadline)))[wire.HEAD.size :].decode())
+        print(
+            wire.pack_value(b"-", 0, asyncio.run(end_remains(Path(folder), marker, deadline)))[
+                wire.HEAD.size :
+            ].decode()
+        )
         return
     asyncio.run(Agent(folder, marker, sys.argv[4], int(sys.argv[5])).serve())
 

@@ -36,7 +36,7 @@ _KINDS: dict[str, type[DriverError]] = {
     "timed_out": TimedOut,
     "unavailable": Unavailable,
 }
-_HINTS = {
+_HINTS: dict[type[DriverError], str] = {
     Stale: "another process has taken the lease over; if the store was restored from a backup, "
     "run leasehold db restored",
 }
@@ -104,7 +104,9 @@ async def within(context: Context, work: Awaitable[T]) -> T:
     stop = asyncio.create_task(context.stop.wait())
     left = context.remaining()
     try:
-        await asyncio.wait({task, stop}, timeout=left if math.isfinite(left) else None, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {task, stop}, timeout=left if math.isfinite(left) else None, return_when=asyncio.FIRST_COMPLETED
+        )
         if task.done():
             return task.result()
         context.check()

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH118
 # Paths are bytes here, because names of files need not be text.
 """What a far tree holds: each path with its kind, size, and a stamp that changes when it is written."""
 

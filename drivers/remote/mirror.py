@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118
+# ruff: noqa: PTH120
 # Paths are bytes here, because names of files need not be text.
 """The local copy of what stands at a place: by it, the local machinery brings changes back and keeps them."""
 

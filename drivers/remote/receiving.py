@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118
+# ruff: noqa: PTH118, PTH120, PTH211
 # Paths are bytes here, because names of files need not be text.
 """A tar stream from a place, unpacked guardedly into a local tree."""
 
@@ -54,7 +54,12 @@ class Receiving:
             # A list of names may be too long for one archive: then several come, one behind the other.
             self.top.mkdir(exist_ok=True)
             with tarfile.open(
-                fileobj=stream, mode="r|", ignore_zeros=True, encoding="utf-8", errors="surrogateescape", bufsize=1 << 20
+                fileobj=stream,
+                mode="r|",
+                ignore_zeros=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                bufsize=1 << 20,
             ) as tar:
                 for member in tar:
                     self._check()

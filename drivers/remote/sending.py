@@ -61,7 +61,11 @@ def tar_chunks(
 
 
 def _member(
-    path: bytes, full: bytes, facts: os.stat_result, closed: list[tuple[bytes, os.stat_result]], check: Callable[[], None]
+    path: bytes,
+    full: bytes,
+    facts: os.stat_result,
+    closed: list[tuple[bytes, os.stat_result]],
+    check: Callable[[], None],
 ) -> Iterator[bytes]:
     mode = stat.S_IMODE(facts.st_mode)
     if stat.S_ISDIR(facts.st_mode):

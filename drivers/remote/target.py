@@ -36,12 +36,17 @@ umask "$U"
 cd "$CWD" 2>/dev/null || say gone "the folder $CWD is gone"
 """
 
-_READ = _AT + r"""
+_READ = (
+    _AT
+    + r"""
 [ -f "$P" ] || say gone "no such file in the place: $N"
 if [ -n "$L" ]; then head -c "$L" "$P"; else cat "$P"; fi
 """
+)
 
-_WRITE = _AT + r"""
+_WRITE = (
+    _AT
+    + r"""
 case $P in */*) try mkdir -p "${P%/*}" ;; esac
 [ ! -d "$P" ] || say refused "a folder stands where the file $N should go"
 b=$P.leasehold-$$
@@ -49,26 +54,36 @@ b=$P.leasehold-$$
 [ ! -f "$P" ] || chmod "$(stat -c %a "$P")" "$b" 2>/dev/null
 e=$(mv "$b" "$P" 2>&1) || { rm -f "$b"; say refused "$N cannot be written: $e"; }
 """
+)
 
-_PUT = _AT + r"""
+_PUT = (
+    _AT
+    + r"""
 try mkdir -p "$P"
 cd "$P" || say refused "$N is no folder"
 e=$(fed | tar -xopf - 2>&1) || say refused "the file could not be moved: $(printf %s "$e" | head -n 1)"
 """
+)
 
-_GET = _AT + r"""
+_GET = (
+    _AT
+    + r"""
 [ -e "$P" ] || [ -L "$P" ] || say gone "no such file in the place: $N"
 if [ -d "$P" ] && [ ! -L "$P" ]; then cd "$P" && tar -cf - . 2>/dev/null
 else case $P in */*) cd "${P%/*}/" ;; esac && tar -cf - "./${P##*/}" 2>/dev/null; fi
 """
+)
 
 # Nothing of the environment's stands in an argument list: it comes before, in a file that is read and removed.
-_TERMINAL = _AT + r"""
+_TERMINAL = (
+    _AT
+    + r"""
 T=$D/run/$T
 . "$T"
 rm -f "$T"
 LEASEHOLD_PLACE=$M; export LEASEHOLD_PLACE
 """
+)
 
 _LEAVE = r"""
 fresh
@@ -111,18 +126,9 @@ class RemoteTarget:
 
     async def put(self, source: Path, path: str) -> None:
         context = self._timed()
-        folder = source.is_dir() and not source.is_symlink()
+        folder, paths = await off_loop(context, lambda _: _listed(source))
         parent, _, name = path.rstrip("/").rpartition("/")
         where = path if folder else parent or ("/" if path.startswith("/") else ".")
-
-        def listed(_: Context) -> list[bytes]:
-            if folder:
-                return [os.fsencode(found.relative_to(source)) for found in source.rglob("*")]
-            if not os.path.lexists(source):
-                raise Gone(f"no such file: {shown(source)}")
-            return [os.fsencode(source.name)]
-
-        paths = await off_loop(context, listed)
         top, called = (source, None) if folder else (source.parent, os.fsencode(name))
 
         async def talk(session: Session) -> bytes:
@@ -194,6 +200,15 @@ def _plain(path: str) -> str:
     if not path or "\0" in path:
         raise ValueError(f"this is no path: {path!r}")
     return path if path.startswith("/") else f"./{path}"
+
+
+def _listed(source: Path) -> tuple[bool, list[bytes]]:
+    """Whether this is a folder, and what is to be sent of it. Raises ``Gone``."""
+    if source.is_dir() and not source.is_symlink():
+        return True, [os.fsencode(found.relative_to(source)) for found in source.rglob("*")]
+    if not os.path.lexists(source):
+        raise Gone(f"no such file: {shown(source)}")
+    return False, [os.fsencode(source.name)]
 
 
 def _settle(receiving: Receiving, dest: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Refused, Unavailable
@@ -31,7 +32,8 @@ cd "$D/tree" || say unavailable "$D/tree cannot be entered"
 { fed >"$p"; } 2>"$p.said" || say unavailable "$(head -n 1 "$p.said")"
 { xargs -0 rm -rf -- <"$p"; } 2>"$p.said" || say unavailable "$(head -n 1 "$p.said")"
 rm -f "$p"
-{ fed && : >"$p.all"; } | tar -xopf - 2>"$p.said" || say unavailable "the tree cannot be written: $(head -n 1 "$p.said")"
+{ fed && : >"$p.all"; } | tar -xopf - 2>"$p.said" ||
+  say unavailable "the tree cannot be written: $(head -n 1 "$p.said")"
 [ -e "$p.all" ] || say unavailable "the tree did not come whole"
 rm -f "$p.all" "$p.said"
 try touch "$D/realized"
@@ -72,7 +74,9 @@ async def push(place: RemotePlace, mirror: Mirror, context: Context, *, anew: bo
     sent: Sent = {} if anew else await off_loop(context, lambda _: mirror.sent())
     alike = {path for path, facts in theirs.items() if _alike(path, facts.stamp, sent, ours)}
     wanted = [path for path in ours if path not in alike]
-    gone = _topmost(path for path in theirs if path not in ours or (path not in alike and theirs[path].kind != ours[path].kind))
+    gone = _topmost(
+        path for path in theirs if path not in ours or (path not in alike and theirs[path].kind != ours[path].kind)
+    )
     mirror.forget_sent()
     names = b"".join(b"./" + path + b"\0" for path in gone)
     script = place.script(_PUSH, context, ANEW="yes" if anew else "")
@@ -89,9 +93,7 @@ async def push(place: RemotePlace, mirror: Mirror, context: Context, *, anew: bo
     missing = [path for path in ours if path not in listing]
     if missing:
         raise Unavailable(f"the place lacks {shown(missing[0])}, which was sent")
-    rows: Sent = {
-        path: (facts.stamp, ours[path].version if path in ours else None) for path, facts in listing.items()
-    }
+    rows: Sent = {path: (facts.stamp, ours[path].version if path in ours else None) for path, facts in listing.items()}
     await off_loop(context, lambda _: mirror.write_sent(rows))
     return len(wanted), sum(ours[path].size for path in wanted)
 

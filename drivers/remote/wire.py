@@ -35,6 +35,12 @@ def pack_value(kind: bytes, number: int, value: "Any") -> bytes:
     return pack(kind, number, json.dumps(value).encode())
 
 
+def unpack_head(head: bytes) -> "tuple[bytes, int, int]":
+    """Kind, number and length."""
+    kind, number, length = HEAD.unpack(head)
+    return bytes(kind), int(number), int(length)
+
+
 def unpack_value(data: bytes) -> "Any":
     """The value of such a frame."""
     return json.loads(data) if data else None

@@ -94,16 +94,16 @@ class Connection:
                 socket = self._socket(number)
                 count = self._sessions.get(socket, 0)
                 if count < _SHARED_BY:
-                    if count == 0 and not await self._lives(socket):
+                    if count == 0 and not (_stands(socket) and await self._lives(socket)):
                         socket.unlink(missing_ok=True)
                         await self._login(socket)
                     return socket
                 number += 1
 
     async def _lives(self, socket: Path) -> bool:
-        if not socket.exists():
-            return False
-        code, _ = await _ran([*self._words(socket), "-O", "check", "--", self._config.host], self._config.connect_timeout)
+        code, _ = await _ran(
+            [*self._words(socket), "-O", "check", "--", self._config.host], self._config.connect_timeout
+        )
         return code == 0
 
     async def _login(self, socket: Path) -> None:
@@ -207,7 +207,7 @@ def _told(lines: list[str], line: str) -> str:
 def _spelled(script: str) -> str:
     """A script as one line that every login shell passes on unharmed, csh and fish too."""
     words = "".join(
-        sign if sign.isascii() and (sign.isalnum() or sign in " _-./=:;,<>()[]{}|&*?#~^+@\"$`") else _octal(sign)
+        sign if sign.isascii() and (sign.isalnum() or sign in ' _-./=:;,<>()[]{}|&*?#~^+@"$`') else _octal(sign)
         for sign in script
     )
     return f"exec sh -c 'eval \"$(printf %b \"$1\")\"' sh '{words}'"
@@ -215,6 +215,10 @@ def _spelled(script: str) -> str:
 
 def _octal(sign: str) -> str:
     return "".join(f"\\0{byte:03o}" for byte in sign.encode("utf-8", "surrogateescape"))
+
+
+def _stands(socket: Path) -> bool:
+    return socket.exists()
 
 
 def _folder() -> Path:

@@ -165,9 +165,7 @@ class SshDriver:
         cwd = lease_metadata.get("remote_cwd")
         return _spec(config, config.root, cwd if isinstance(cwd, str) and cwd.strip() else config.root)
 
-    async def _release(
-        self, place: RemotePlace, mode: ReleaseMode, context: Context, listed: Tags | None
-    ) -> Released:
+    async def _release(self, place: RemotePlace, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
         standing = await place.find(context)
         if standing is not None and listed is not None and standing.tags != listed:
             raise Conflict(

@@ -1,6 +1,5 @@
 """The ssh driver passes the suite against a real sshd, for root and for a plain user."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,16 +21,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd | None]:
 
 
 @pytest.fixture(autouse=True)
-def host(served: Sshd | None, require: Callable[[str], str], request: pytest.FixtureRequest) -> None:
+def host(served: Sshd | None, require: Callable[[str], str]) -> None:
     require("ssh")
     if served is None:
         require("sshd")
-    request.cls.server = served
+    else:
+        _Ssh.server = served
 
 
-class TestSelf(DriverConformance):
-    """The login of whoever runs the tests."""
-
+class _Ssh(DriverConformance):
     driver = "ssh"
     server: ClassVar[Sshd]
 
@@ -46,3 +44,7 @@ class TestSelf(DriverConformance):
         found = [path for path in (folder / "places").glob("*") if path.name != ".fences"]
         found += [path for path in (folder / "state" / "mirrors").glob("*") if path.name != ".fences"]
         return {path.relative_to(folder).as_posix() for path in found}
+
+
+class TestSelf(_Ssh):
+    """The login of whoever runs the tests."""
