@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check bench format docs wheel clean
+.PHONY: help run test faults nightly check bench format docs wheel clean
 
 help: ## what there is to type
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ run: $(READY) ## drive a real lease through its life, and show its picture and j
 test: $(READY) ## the tests
 	@$(PYTEST) -n 4 -m 'not long and not wheel'
 
-faults: $(READY) ## the long profile: killed at every point of the list
-	@$(PYTEST) -n 3 -m long
+faults: $(READY) ## the long profile of crashes, chaos, full disks and orphans
+	@$(PYTEST) -n 3 -m 'long and not nightly'
+
+nightly: $(READY) ## what takes hours: every pair of crashes, the large models, ten minutes of chaos
+	@$(PYTEST) -n 3 -m nightly
 
 check: $(READY) ## format, lint, types, import contracts, drift of generated pages, the built wheel
 	@$(BIN)/ruff format --check .

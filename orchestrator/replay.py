@@ -74,7 +74,7 @@ class Replays:
         found = self._open(row, force=force)
         if found is None:
             return _nothing(row)
-        resume = resume or _waits(row, found)
+        resume = _goes_on(row, found, resume=resume)
         try:
             lease = await self._others.take(row, force=force)
             answer, said = await self._recovery.ask(lease, found)
@@ -100,7 +100,7 @@ class Replays:
         found = self._open(row, force=force)
         if found is None:
             return _nothing(row)
-        resume = resume or _waits(row, found)
+        resume = _goes_on(row, found, resume=resume)
         rows = plan_rows(found)
         ways = [(plan.resume if resume else plan.abandon, plan) for plan in rows]
         sure = len(rows) == 1
@@ -164,6 +164,12 @@ def failure(row: Row) -> Failure:
             return Failure(ErrorCode.LEASE_OWNER_LOST, f"it was taken over by force at {step}", "owner")
         case _:
             return Failure(ErrorCode.LEASE_OWNER_LOST, f"its owner was lost at {step}", "owner")
+
+
+def _goes_on(row: Row, found: Open, *, resume: bool) -> bool:
+    """Whether to go on with it: there is nothing to go on with where its time is over."""
+    over = row.facts.expires_at is not None and row.facts.expires_at < row.now
+    return not over and (resume or _waits(row, found))
 
 
 def _waits(row: Row, found: Open) -> bool:
