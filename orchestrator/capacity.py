@@ -10,16 +10,15 @@ from collections.abc import Sequence
 
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import spoken
-from leasehold.orchestrator.environments import Environments, EnvironmentStatus
+from leasehold.orchestrator.environments import Environment, Environments, EnvironmentStatus
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.step import Interrupted, News
+from leasehold.orchestrator.store.hints import SLOT
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.states import IllegalTransition, LeaseEvent
-
-SLOT = "slot:"
 
 _PAUSE = 0.05  # seconds before the first further look; they double
 _LONGEST_PAUSE = 1.0
@@ -44,26 +43,34 @@ class Capacity:
         environment = await self._environments.find(company_id, environment_id)
         if environment is None or environment.max_leases is None:
             return
-        room, pause = environment.max_leases, _PAUSE
-        slots = [f"{SLOT}{environment.id}:{number}" for number in range(room)]
         own = tuple(subject for subject in lease.subjects if not subject.startswith(SLOT))
+        look = asyncio.Event()
+        deaf = self._commits.store.hints.on(f"{SLOT}{environment.id}", look.set)
+        try:
+            lease.subjects = (*own, await self._slot(lease, environment, environment.max_leases, until, look))
+        finally:
+            deaf()
+
+    async def _slot(self, lease: Lease, environment: Environment, room: int, until: float, look: asyncio.Event) -> str:
+        """A free slot, in the lease's turn; ``look`` is set where another look may be worth while."""
+        slots, pause = [f"{SLOT}{environment.id}:{number}" for number in range(room)], _PAUSE
         while True:
+            look.clear()
             taken, earlier = await self._ledger.line(lease.terms, f"{SLOT}{environment.id}:")
             free = [slot for slot in slots if slot not in taken][earlier:]
             if lease.parked is not None:  # its slot comes with its place
                 free = [slot for slot, holder in taken.items() if holder == lease.parked.id] or free
             if free:
-                lease.subjects = (*own, free[0])
-                return
+                return free[0]
             holders = await self._ledger.of_ids(set(taken.values()))
             if await self._made_room(holders):
                 continue
             left = until - time.monotonic()
             if left <= 0:
                 raise Held(_full(lease, holders), hint="wait longer with --wait, or end one of them")
-            await self._wait(lease, min(left, pause), f"waits for a place: {_named(holders)}")
+            await self._wait(lease, look, min(left, pause), f"waits for a place: {_named(holders)}")
             pause = min(_LONGEST_PAUSE, pause * 2)
-            environment = await self._environments.get(company_id, environment.id)
+            environment = await self._environments.get(environment.company_id, environment.id)
             if environment.status is not EnvironmentStatus.ACTIVE:
                 raise Held(f'environment "{environment.name}" was archived while this lease waited for a place')
 
@@ -76,23 +83,24 @@ class Capacity:
                 return True  # somebody else ended it, or took it over, just then
         return False
 
-    async def _wait(self, lease: Lease, seconds: float, why: str) -> None:
+    async def _wait(self, lease: Lease, look: asyncio.Event, seconds: float, why: str) -> None:
         if lease.facts.version == 0:
             await self._commits.flush(lease)  # it waits at ``resolved``, where everybody sees its turn
             if lease.listener is not None:
                 lease.listener(News(lease.id, LeaseEvent.ACQUIRE.value, "progress", why))
         self._commits.owner.check(lease)
-        lease.stop = asyncio.Event()
+        lease.stop = look
         if lease.interruption is not None:
             raise Interrupted
         try:
             async with asyncio.timeout(seconds):
-                await lease.stop.wait()
+                await look.wait()
         except TimeoutError:
             return
         finally:
             lease.stop = None
-        raise Interrupted
+        if lease.interruption is not None:
+            raise Interrupted
 
 
 def _full(lease: Lease, holders: Sequence[Row]) -> str:

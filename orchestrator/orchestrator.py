@@ -11,7 +11,7 @@ from typing import Unpack
 from leasehold.drivers import Driver, Mode, Registry
 from leasehold.orchestrator.adapters import Adapter, Adapters
 from leasehold.orchestrator.arguments import LeaseArguments, absolute, check_ids, member
-from leasehold.orchestrator.capacity import SLOT, Capacity
+from leasehold.orchestrator.capacity import Capacity
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.engine import Engine
@@ -36,6 +36,7 @@ from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StoreError
+from leasehold.orchestrator.store.hints import SLOT
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.hints import OWNER
 from leasehold.orchestrator.store.store import Store
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -37,14 +38,28 @@ class Owner:
         self._duties: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._next_look = 0
+        self._deaf: Callable[[], None] | None = None
+        self._hinted = False
         self.id = ""
         self.leases: dict[str, Lease] = {}
 
     def hold(self, lease: "Lease") -> None:
         """Care for a lease until it is let go: its end is seen in time."""
         self.leases[lease.id] = lease
+        if self._deaf is None:
+            self._deaf = self._store.hints.on(f"{OWNER}{self.id}", self._heard)
         if lease.facts.expires_at is not None and lease.facts.expires_at < self._next_look:
             self._wake.set()
+
+    def _heard(self) -> None:
+        """Somebody asked for something: what, the renewal says."""
+        self._hinted = True
+        self._wake.set()
+
+    def _hear_no_more(self) -> None:
+        if self._deaf is not None:
+            self._deaf()
+            self._deaf = None
 
     async def ensure(self) -> str:
         """The id to act under, registered; a new one where the last has lapsed."""
@@ -72,6 +87,7 @@ class Owner:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._hear_no_more()
         if self._duties:
             await asyncio.wait(self._duties)
         if self.id:
@@ -84,11 +100,15 @@ class Owner:
         for lease in tuple(self.leases.values()):
             lease.lose(f"its owner could not renew itself within {self._claim:g} s")
         self.leases.clear()
+        self._hear_no_more()
 
     async def _renew(self) -> None:
         pause = self._claim / 3
         while True:
             await self._rest(pause)
+            self._hinted = False
+            if not self.leases:
+                self._hear_no_more()
             before = time.monotonic()
             if before >= self._valid_until:
                 self._lapse()
@@ -109,9 +129,9 @@ class Owner:
                     self._do(self._asked(lease, request))
 
     async def _rest(self, pause: float) -> None:
-        """Wait, and end the leases that expire meanwhile."""
+        """Wait, at most until something is asked of this owner, and end the leases that expire meanwhile."""
         end = time.monotonic() + pause
-        while (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0 and not self._hinted:
             wait = max(0.01, min(left, self._until_expiry()))
             self._wake.clear()
             self._next_look = self._store.clock.now() + int(wait * 1e6)

@@ -12,6 +12,7 @@ from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.step import Failure
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import HoldConflict
+from leasehold.orchestrator.store.hints import OWNER
 from leasehold.states import CleanupState, ErrorCode, LeaseState, Note
 from sqlalchemy import Connection, update
 
@@ -89,12 +90,12 @@ class Takeover:
     async def ask(
         self, row: Row, request: dict[str, Any], asked: Callable[[Lease, dict[str, Any]], Awaitable[None]]
     ) -> None:
-        """Write a request on a lease whose living owner is elsewhere; it sees it with its renewal."""
+        """Write a request on a lease whose living owner is elsewhere; it sees it at once, or with its renewal."""
         mine = self._commits.owner.leases.get(row.terms.id)
         if mine is not None:
             await asked(mine, request)
             return
-        lease = self._commits.store.schema.lease
+        store, lease = self._commits.store, self._commits.store.schema.lease
 
         def write(connection: Connection) -> None:
             connection.execute(
@@ -102,5 +103,6 @@ class Takeover:
                 .where(lease.c.id == row.terms.id, lease.c.ended_at.is_(None))
                 .values(end_requested=encode(request))
             )
+            store.hints.tell(connection, f"{OWNER}{row.facts.owner}")
 
-        await self._commits.store.writer.job(write)
+        await store.writer.job(write)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from leasehold.orchestrator.store.clock import Clock
+from leasehold.orchestrator.store.hints import Hints
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.writer import Batches
 from sqlalchemy import Connection, Engine
@@ -32,6 +33,10 @@ class Backend(Protocol):
 
     def batches(self, tables: Schema) -> Batches:
         """The writer's side of it."""
+        ...
+
+    def hints(self, tables: Schema) -> Hints:
+        """What processes tell each other beside the rows."""
         ...
 
     def read(self, query: Callable[[Connection], T]) -> T:

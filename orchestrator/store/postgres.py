@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StaleWrite, StoreError
 from leasehold.orchestrator.store.postgres_error import explain, lost, slept, unsettled
-from leasehold.orchestrator.store.postgres_session import Raw, Server, Sessions, examine, raw_of
+from leasehold.orchestrator.store.postgres_session import Raw, Server, Sessions, examine, hang_up, raw_of
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.silence import Silence
 from leasehold.orchestrator.store.statement import BatchStatement
@@ -269,12 +269,5 @@ class PostgresBatches:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            if not connection.invalidated:
-                raw_of(connection).close()
-                connection.invalidate()
-            connection.close()
-        except (DBAPIError, psycopg.Error):
-            return  # it was broken already
+        if connection is not None:
+            hang_up(connection)

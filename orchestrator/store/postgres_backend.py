@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import psycopg
 from leasehold.orchestrator.store.clock import Clock
 from leasehold.orchestrator.store.errors import StoreUrlWrong
+from leasehold.orchestrator.store.hints import Hints
 from leasehold.orchestrator.store.migration import ensure
 from leasehold.orchestrator.store.postgres import PostgresBatches
 from leasehold.orchestrator.store.postgres_error import explain, lost
+from leasehold.orchestrator.store.postgres_hints import Listening
 from leasehold.orchestrator.store.postgres_session import Sessions, examine, raw_of
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.server_clock import NAME
@@ -74,6 +77,9 @@ class PostgresBackend:
 
     def batches(self, tables: Schema) -> PostgresBatches:
         return PostgresBatches(self.engine, tables, self._sessions, self._silence)
+
+    def hints(self, tables: Schema) -> Hints:
+        return Hints(partial(Listening.begin, self.engine, tables.channel, self._silence), tables.channel)
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """A server that went away is waited for, and the query asked again."""

@@ -13,6 +13,7 @@ from leasehold.orchestrator.store.clock import since_boot
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.server_clock import ServerClock
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 OLDEST = 13
 Raw = psycopg.Connection[tuple[Any, ...]]
@@ -97,3 +98,14 @@ def raw_of(connection: Connection) -> Raw:
             hint="make the engine with postgresql+psycopg://",
         )
     return raw
+
+
+def hang_up(connection: Connection) -> None:
+    """End a connection that was taken out of its pool, whatever became of it."""
+    try:
+        if not connection.invalidated:
+            raw_of(connection).close()
+            connection.invalidate()
+        connection.close()
+    except (DBAPIError, psycopg.Error):
+        return  # it was broken already

@@ -43,6 +43,11 @@ class Schema:
         return select(column("last_value", BigInteger)).select_from(named(self.epochs.name))
 
     @property
+    def channel(self) -> str:
+        """Where processes give each other hints, on PostgreSQL."""
+        return f"{self.prefix}hint"
+
+    @property
     def version_table(self) -> str:
         """Where Alembic keeps this ledger's version."""
         return f"{self.prefix}version"

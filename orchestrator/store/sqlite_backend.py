@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
 from leasehold.orchestrator.store.errors import StoreAbsent, StoreError, StoreUrlWrong
+from leasehold.orchestrator.store.hints import Hints
 from leasehold.orchestrator.store.migration import begin_exclusive, ensure
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.sqlite import SqliteBatches, explain
@@ -74,6 +75,9 @@ class SqliteBackend:
 
     def batches(self, tables: Schema) -> SqliteBatches:
         return SqliteBatches(self.engine, tables)
+
+    def hints(self, tables: Schema) -> Hints:
+        return Hints()
 
     def read(self, query: Callable[[Connection], T]) -> T:
         try:

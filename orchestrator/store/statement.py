@@ -4,12 +4,15 @@ A write that is stale, whose environment has changed or whose hold is taken fall
 journal rows with it. Where that cannot be told in one statement, because another session decided it
 meanwhile, the statement divides by zero on purpose: nothing of the batch is written, and it is done
 again one by one.
+
+A slot that is given back is told to those who wait (``hints``).
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from leasehold.orchestrator.store import columns
+from leasehold.orchestrator.store.hints import SLOT
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.write import Write
 from pydantic_core import to_json
@@ -28,7 +31,10 @@ class BatchStatement:
     def __init__(self, schema: Schema, dialect: Dialect) -> None:
         quoted = dialect.identifier_preparer.format_table
         assert schema.epochs is not None
+        channel = schema.channel.replace("'", "''").replace("%", "%%")
         names = {
+            "channel": f"'{channel}'",
+            "slots": f"^{SLOT}[^:]*",
             "lease": quoted(schema.lease),
             "journal": quoted(schema.journal),
             "hold": quoted(schema.hold),
@@ -131,6 +137,7 @@ WITH asked AS (
   FROM done, jsonb_populate_recordset(NULL::{journal}, %s::jsonb -> done.id) r
 ), freed AS (
   DELETE FROM {hold} h USING changed WHERE changed.frees AND h.lease_id = changed.id
+  RETURNING h.subject
 ), told AS (
   INSERT INTO {activity} ({activity_columns})
   SELECT {activity_values}
@@ -141,4 +148,6 @@ WITH asked AS (
 SELECT id, epoch FROM done
 WHERE 1 = 1 / CASE WHEN EXISTS (
   SELECT FROM holding WHERE NOT EXISTS (SELECT FROM done WHERE done.id = holding.lease_id)) THEN 0 ELSE 1 END
+  AND (SELECT count(pg_notify({channel}, topic)) >= 0
+    FROM (SELECT DISTINCT substring(subject FROM '{slots}') AS topic FROM freed) t WHERE topic IS NOT NULL)
 """

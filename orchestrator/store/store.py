@@ -32,6 +32,7 @@ class Store:
         self.schema = tables
         self.writer = writer
         self.clock = clock
+        self.hints = backend.hints(tables)
         self.ledger = ledger
         self.boot = boot
         self.ids = Ids()
@@ -89,6 +90,7 @@ class Store:
 
     async def close(self) -> None:
         """Commit what is queued and let go of every connection."""
+        await self.hints.close()
         await self.writer.close()
         await asyncio.to_thread(self._backend.close)
         if self._own:

@@ -1,6 +1,7 @@
 """An orchestrator on a fresh store of each kind, with a scripted driver."""
 
-from collections.abc import AsyncGenerator, Callable
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 from leasehold.drivers.scripted import Provider, ScriptedDriver
 from leasehold.orchestrator import Orchestrator, Settings
+from pooler import Pooler
+from postgres import PostgresServer
 
 Opened = AbstractAsyncContextManager[Orchestrator]
 Opener = Callable[..., Opened]
@@ -50,3 +53,12 @@ def open_orchestrator(store_url: str, state_folder: Path, provider: Provider) ->
 async def orchestrator(open_orchestrator: Opener, driver: ScriptedDriver) -> AsyncGenerator[Orchestrator]:
     async with open_orchestrator(driver) as orchestrator:
         yield orchestrator
+
+
+@pytest.fixture
+def pooler(postgres: PostgresServer, require: Callable[[str], str]) -> Iterator[Pooler]:
+    """In transaction mode."""
+    with tempfile.TemporaryDirectory(prefix="leasehold-pooler-", ignore_cleanup_errors=True) as folder:
+        pooler = Pooler(Path(folder), require("pgbouncer"), postgres)
+        yield pooler
+        pooler.stop()

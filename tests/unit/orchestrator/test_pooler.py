@@ -1,26 +1,15 @@
 """A pooler in transaction mode: leases live behind it, and nothing of ours stays on the sessions that it shares."""
 
 import asyncio
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 from leasehold.drivers.scripted import Provider, ScriptedDriver
 from leasehold.orchestrator import Orchestrator, Settings
 from leasehold.orchestrator.verify import verify
 from leasehold.states import LeaseState
 from pooler import Pooler
 from postgres import PostgresServer
-
-
-@pytest.fixture
-def pooler(postgres: PostgresServer, require: Callable[[str], str]) -> Iterator[Pooler]:
-    with tempfile.TemporaryDirectory(prefix="leasehold-pooler-", ignore_cleanup_errors=True) as folder:
-        pooler = Pooler(Path(folder), require("pgbouncer"), postgres)
-        yield pooler
-        pooler.stop()
 
 
 async def test_leases_live_behind_it(
