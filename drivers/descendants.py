@@ -25,6 +25,7 @@ KILL_BOUND = 5.0
 
 _PASS = 0.05
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _MOST_CHILDREN = 4096
 
@@ -37,6 +38,11 @@ def adopt_orphans() -> bool:
 def die_with_parent(signum: int) -> bool:
     """Have this process sent a signal when its parent dies; whether the machine can."""
     return _prctl(_PR_SET_PDEATHSIG, signum)
+
+
+def hide() -> bool:
+    """Keep other processes of this user from looking into this one and its forks; whether the machine can."""
+    return _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def children(pid: int) -> list[int]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from leasehold.drivers.channel import Channel
 from leasehold.drivers.command import Command, Outcome, Result
+from leasehold.drivers.confinement import Confinement
 from leasehold.drivers.descendants import KILL_BOUND
 from leasehold.drivers.errors import Gone, Unavailable, Unusable
 from leasehold.drivers.link import Link
@@ -33,15 +35,19 @@ class Supervision:
 
     ``folder`` is the lease's own and exists. ``marker`` goes into each command's environment as
     ``LEASEHOLD_PLACE``. ``pause`` is how many seconds a tree that is ended has between SIGTERM and SIGKILL.
+    ``confinement`` is of the namespaces that the supervisor, and so all of the lease, runs in.
 
     What a command leaves behind goes on until ``close``, or until this process dies. Where the supervisor
     itself dies, the next command starts another.
     """
 
-    def __init__(self, folder: Path, marker: str, *, pause: float = 2.0) -> None:
+    def __init__(
+        self, folder: Path, marker: str, *, pause: float = 2.0, confinement: Confinement | None = None
+    ) -> None:
         self._folder = folder.absolute()
         self._marker = marker
         self._pause = pause
+        self._confinement = confinement
         self._starting: asyncio.Task[Link] | None = None
         self._let_go: asyncio.Future[None] | None = None
         self._in_flight: set[asyncio.Future[None]] = set()
@@ -60,7 +66,9 @@ class Supervision:
         command's own is not, ``Unavailable`` where no process can be started or the record cannot be
         written, ``ValueError`` for what no system can execute, and whatever ``on_output`` raises.
         """
-        request = _request(command, cwd, {**env, **command.env, MARKER: self._marker}, self._pause)
+        # A process of a namespace knows the groups outside, and so ours, as 0.
+        group = os.getpgrp() if self._confinement is None else 0
+        request = _request(command, cwd, {**env, **command.env, MARKER: self._marker}, self._pause, group)
         begun = time.monotonic()
         link = await self._link()
         try:
@@ -87,6 +95,8 @@ class Supervision:
                 if ending is not None:
                     ending.cancel()
         finally:
+            if command.terminal and request["group"] == 0:
+                _take_terminal_back()
             running.close(link)
             self._in_flight.discard(finished)
             finished.set_result(None)
@@ -144,7 +154,7 @@ class Supervision:
         if self._left:
             raise Gone("the place's commands have been ended or let go")
         if self._starting is None:
-            self._starting = asyncio.create_task(Link.start(self._folder, self._pause))
+            self._starting = asyncio.create_task(Link.start(self._folder, self._pause, self._confinement))
         starting = self._starting
         try:
             link = await asyncio.shield(starting)
@@ -181,6 +191,21 @@ async def _end_at(stop: asyncio.Event, running: Running) -> None:
     running.end()
 
 
+def _take_terminal_back() -> None:
+    """Have the terminal again: whoever had it in a namespace could not name us to give it back."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        terminal = os.open(os.ctermid(), os.O_RDWR | os.O_NOCTTY)
+        try:
+            os.tcsetpgrp(terminal, os.getpgrp())
+        finally:
+            os.close(terminal)
+    except OSError:
+        return  # it was hung up, or there never was one
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def recorded(folder: Path, record: str) -> int | None:
     """The exit status of the command that was given this record name; ``None`` where it never ended.
 
@@ -207,7 +232,7 @@ async def _ask(link: Link, kind: bytes, message: Any, bound: float) -> Any:
         channel.close()
 
 
-def _request(command: Command, cwd: Path, variables: Mapping[str, str], pause: float) -> "Request":
+def _request(command: Command, cwd: Path, variables: Mapping[str, str], pause: float, group: int) -> "Request":
     argv = [os.fsencode(part) for part in (("bash", "-c") if command.shell else ()) + command.argv]
     env = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
     folder = os.fsencode((cwd / (command.cwd or "")).absolute())
@@ -223,7 +248,7 @@ def _request(command: Command, cwd: Path, variables: Mapping[str, str], pause: f
         "cwd": folder,
         "timeout": command.timeout,
         "pause": pause,
-        "group": os.getpgrp() if command.terminal else None,
+        "group": group if command.terminal else None,
         "record": None if command.record is None else _plain(command.record),
     }
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
         """A command, ready to be executed.
 
         ``timeout`` and ``pause`` are seconds. ``group`` is the process group to join, within the caller's
-        session; none: a session of its own. ``record`` names the file that gets the exit status.
+        session (0: to make one that gets the caller's terminal); none: a session of its own. ``record`` names
+        the file that gets the exit status.
         """
 
         argv: list[bytes]

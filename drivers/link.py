@@ -1,20 +1,26 @@
 """The caller's hold on one supervisor: its process, and the socket that requests go over."""
 
 import asyncio
+import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from leasehold.drivers import supervise
+from leasehold.drivers.confinement import Confinement, caller_descriptor
+from leasehold.drivers.descendants import started
 from leasehold.drivers.errors import Unavailable
-from leasehold.drivers.supervisor import EMPTY, READY
+from leasehold.drivers.supervisor import EMPTY, LOCK, READY
 
 _START_BOUND = 10.0
 _EXIT_BOUND = 1.0
 _LOG = "supervisor.log"
+_CREDENTIALS = struct.Struct("3i")
 
 
 class Link:
@@ -26,21 +32,27 @@ class Link:
         self._sending = asyncio.Lock()
 
     @classmethod
-    async def start(cls, folder: Path, pause: float) -> "Link":
+    async def start(cls, folder: Path, pause: float, confinement: Confinement | None = None) -> "Link":
         """Start a supervisor for the lease of ``folder``. Raises ``Unavailable``."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
             with theirs:
-                process = await asyncio.to_thread(_launch, theirs, folder, pause)
+                if confinement is None:
+                    process = await asyncio.to_thread(_launch, theirs, folder, pause)
+                else:
+                    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+                    process = await asyncio.to_thread(_launch_confined, theirs, folder, pause, confinement)
         except OSError as error:
             ours.close()
             raise Unavailable(f"the supervisor of commands did not start: {error}") from error
         link = cls(process, ours)
         try:
-            ready = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 1), _START_BOUND)
+            ready, pid = await asyncio.wait_for(_readiness(ours), _START_BOUND)
         except (TimeoutError, ConnectionResetError):
-            ready = b""
+            ready, pid = b"", None
+        if ready == READY and pid is not None:
+            await asyncio.to_thread(_enter, folder, pid)
         if ready != READY:
             await link.bury()
             said = await asyncio.to_thread(_last_words, folder)
@@ -55,7 +67,7 @@ class Link:
                 try:
                     socket.send_fds(self._control, [kind], fds)
                 except BlockingIOError:
-                    await _writable(loop, self._control.fileno())
+                    await _polled(loop.add_writer, loop.remove_writer, self._control.fileno())
                 except OSError:
                     return False
                 else:
@@ -109,18 +121,57 @@ def _launch(control: socket.socket, folder: Path, pause: float) -> "subprocess.P
         )
 
 
+def _launch_confined(
+    control: socket.socket, folder: Path, pause: float, confinement: Confinement
+) -> "subprocess.Popen[bytes]":
+    """Start the process in namespaces of its own, which show it neither the folder nor this process."""
+    with ExitStack() as closing:
+        log = closing.enter_context((folder / _LOG).open("ab"))
+        numbers = (control.fileno(), os.open(folder, os.O_RDONLY | os.O_DIRECTORY), caller_descriptor())
+        for number in numbers[1:]:
+            closing.callback(os.close, number)
+        return subprocess.Popen(
+            confinement.words(supervise.__file__, numbers[0], numbers[1], pause, numbers[2]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=numbers,
+            process_group=0,
+            cwd="/",
+            env=dict(confinement.env),
+        )
+
+
+async def _readiness(control: socket.socket) -> tuple[bytes, int | None]:
+    """What the supervisor says first and, where the socket takes note of it, its process as we see it."""
+    loop = asyncio.get_running_loop()
+    await _polled(loop.add_reader, loop.remove_reader, control.fileno())
+    said, ancillary, _, _ = control.recvmsg(1, socket.CMSG_SPACE(_CREDENTIALS.size))
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return said, _CREDENTIALS.unpack(content)[0]
+    return said, None
+
+
+def _enter(folder: Path, pid: int) -> None:
+    """Write a supervisor's name into its lock: in its namespace it does not know the one that we know it by."""
+    with (folder / LOCK).open("ab", 0) as lock:
+        lock.write(f"{pid} {started(pid)}\n".encode())
+
+
 def _last_words(folder: Path) -> str:
     lines = (folder / _LOG).read_text(errors="replace").splitlines()
     return lines[-1] if lines else f"it said nothing in {folder / _LOG}"
 
 
-async def _writable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
-    waiter = loop.create_future()
-    loop.add_writer(fd, _set, waiter)
+async def _polled(add: Callable[..., None], remove: Callable[[int], object], fd: int) -> None:
+    """Wait until a descriptor can be read, or written."""
+    waiter = asyncio.get_running_loop().create_future()
+    add(fd, _set, waiter)
     try:
         await waiter
     finally:
-        loop.remove_writer(fd)
+        remove(fd)
 
 
 def _set(waiter: "asyncio.Future[None]") -> None:

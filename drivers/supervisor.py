@@ -22,7 +22,7 @@ import sys
 import time
 
 from leasehold.drivers import frame
-from leasehold.drivers.descendants import KILL_BOUND, Descendants, below, children, runs, started
+from leasehold.drivers.descendants import KILL_BOUND, Descendants, below, children, hide, runs, started
 from leasehold.drivers.wake import Wake, block_signals
 from leasehold.drivers.watcher import Watcher
 
@@ -53,13 +53,13 @@ _CHUNK = 65536
 class Supervisor:
     """Serves one lease until its caller, a signal or the caller's word ends it."""
 
-    def __init__(self, control: int, folder: str, pause: float) -> None:
+    def __init__(self, control: int, folder: str, pause: float, caller: int | None) -> None:
         self._folder = folder
         self._pause = pause
         self._lock = _register(folder)
         self._wake = Wake()
         self._control = socket.socket(fileno=control)
-        self._caller = _watch_caller()
+        self._caller = _watch_caller() if caller is None else caller
         self._channels: dict[int, int] = {}
         self._left_behind: set[int] = set()
         self._pipes: set[int] = set()
@@ -252,9 +252,18 @@ def _watch_caller() -> int | None:
         return None  # not on this machine: the control socket has to do
 
 
-def supervise(control: int, folder: str, pause: float) -> None:
-    """Be the supervisor of the lease of ``folder``, for the caller at the other end of ``control``."""
+def supervise(control: int, folder: str, pause: float, caller: int | None = None) -> None:
+    """Be the supervisor of the lease of ``folder``, for the caller at the other end of ``control``.
+
+    ``caller`` is a descriptor of the caller's process where we are the first process of a namespace, and
+    ``folder`` a descriptor's number. What runs there is not trusted: it sees neither folder nor us.
+    """
+    if caller is not None:
+        os.set_inheritable(caller, False)
+        os.set_inheritable(int(folder), False)
+        folder = f"/proc/self/fd/{folder}"
+        hide()
     for name in ("HUP", "INT", "QUIT", "TSTP", "TTIN", "TTOU", "USR1", "USR2", "PIPE"):
         signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
     os.set_inheritable(control, False)
-    Supervisor(control, folder, pause).serve()
+    Supervisor(control, folder, pause, caller).serve()

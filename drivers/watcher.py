@@ -178,6 +178,8 @@ def _become(request: "Request", streams: tuple[int, ...], watcher: int, failure:
             os.setsid()
         else:
             os.setpgid(0, request["group"])
+            if request["group"] == 0 and os.isatty(streams[0]) and os.tcgetpgrp(streams[0]) == 0:
+                os.tcsetpgrp(streams[0], os.getpid())
         die_with_parent(signal.SIGKILL)
         if os.getppid() != watcher:
             send(signal.SIGKILL, [os.getpid()])
