@@ -11,6 +11,14 @@ class Fencing(StrEnum):
     ADVISORY = "advisory"
 
 
+class Limiting(StrEnum):
+    """Whether the limits on memory, processes and processors that a config names hold."""
+
+    NONE = "none"
+    ENFORCED = "enforced"
+    ADVISORY = "advisory"
+
+
 class Mode(StrEnum):
     """How a workspace's tree is used."""
 
@@ -44,6 +52,7 @@ class Capabilities:
         parks: a place can be kept for the next run (``release(PARK)``).
         syncs_back: changes can be brought back into the workspace.
         provisions_in_place: whether a provision command is run where the mode is ``in_place``.
+        limits: whether the limits that the config names hold at the place; none: it names none, or cannot.
         blocking_validate: ``validate`` may wait for the disk or a process, so it leaves the event loop.
         summary: one line for a person.
     """
@@ -59,5 +68,6 @@ class Capabilities:
     parks: bool = False
     syncs_back: bool = False
     provisions_in_place: bool = True
+    limits: Limiting = Limiting.NONE
     blocking_validate: bool = True
     summary: str = ""

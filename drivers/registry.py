@@ -12,6 +12,7 @@ GROUP = "leasehold.drivers"
 _BUILT_IN = {
     "local": "leasehold.drivers.local:LocalDriver",
     "ssh": "leasehold.drivers.ssh:SshDriver",
+    "bubblewrap": "leasehold.drivers.sandbox.bubblewrap:BubblewrapDriver",
     "scripted": "leasehold.drivers.scripted:ScriptedDriver",
 }
 

@@ -15,6 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 LOCAL = "local"
 
+SELECTS = {"plugin": ("plugin", ""), "sandbox": ("provider", "bubblewrap")}
+"""Words for whole kinds of drivers: the setting that names the one that does the work, and its default."""
+
 _MOST_LEASES = 10_000
 
 
@@ -47,13 +50,17 @@ class Environment:
 
     @property
     def provider(self) -> str:
-        """The driver that does the work: for ``plugin``, the one that the config names."""
-        return str(self.config.get("plugin", "")) if self.driver == "plugin" else self.driver
+        """The driver that does the work: for ``plugin`` and ``sandbox``, the one that the config names."""
+        if self.driver not in SELECTS:
+            return self.driver
+        setting, default = SELECTS[self.driver]
+        return str(self.config.get(setting, default))
 
     @property
     def driver_config(self) -> dict[str, Any]:
         """The config as that driver reads it."""
-        return {key: value for key, value in self.config.items() if self.driver != "plugin" or key != "plugin"}
+        setting, _ = SELECTS.get(self.driver, (None, ""))
+        return {key: value for key, value in self.config.items() if key != setting}
 
     def record(self) -> dict[str, Any]:
         """As shown to people and scripts."""

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Mode, Transport
@@ -56,15 +56,15 @@ class LocalDriver:
     branch of the lease's own, or on an existing one. A workspace that is a link to a folder is that folder.
     """
 
-    name = DRIVER
+    name: str = DRIVER
     version = "1"
-    Config = LocalConfig
+    Config: type[LocalConfig] = LocalConfig
 
     def __init__(self) -> None:
         trees: tuple[Tree, ...] = (InPlace(), TreeCopy(), Worktree())
         self._trees = {tree.mode: tree for tree in trees}
 
-    def capabilities(self, config: LocalConfig) -> Capabilities:
+    def capabilities(self, config: Any) -> Capabilities:
         return Capabilities(
             Transport.LOCAL,
             modes=tuple(self._trees),
@@ -80,16 +80,16 @@ class LocalDriver:
             summary="this machine: the folder itself, a copy of it, or a git worktree",
         )
 
-    def validate(self, request: PlaceRequest, config: LocalConfig) -> list[Problem]:
+    def validate(self, request: PlaceRequest, config: Any) -> list[Problem]:
         return [] if request.late else problems(request.workspace, self._trees)
 
-    def subjects(self, request: PlaceRequest, config: LocalConfig) -> tuple[str, ...]:
+    def subjects(self, request: PlaceRequest, config: Any) -> tuple[str, ...]:
         tree = self._trees.get(request.workspace.mode)
         if request.share or request.late or tree is None:
             return ()
         return tree.subjects(request.workspace, machine_id())
 
-    async def probe(self, config: LocalConfig) -> Health:
+    async def probe(self, config: Any) -> Health:
         return await look(config)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
@@ -104,10 +104,10 @@ class LocalDriver:
                 tags, {"mode": request.workspace.mode, "workspace": workspace, "lease_id": request.lease_id}
             )
 
-        return await _held(Place.under(root, key), context, work)
+        return await _held(Place.under(root, key, self.name), context, work)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
-        place = Place.under(_root(context), key) if handle is None else Place.of(handle)
+        place = Place.under(_root(context), key, self.name) if handle is None else self._place(handle)
 
         def work(place: Place, _: Context) -> Found | Absent | Unknown:
             try:
@@ -122,7 +122,7 @@ class LocalDriver:
         return await _held(place, context, work, refuse=True)
 
     async def inspect(self, handle: Handle, context: Context) -> Observed:
-        place = Place.of(handle)
+        place = self._place(handle)
 
         def work(context: Context) -> Observed:
             context.check()
@@ -142,28 +142,31 @@ class LocalDriver:
             if workspace.mode is not self._tree(handle).mode:
                 raise Conflict(f"the place {place.key} was made for the mode {handle.data['mode']}")
             place.renew(context)
-            return self._trees[workspace.mode].make(place, workspace, context)
+            record = self._trees[workspace.mode].make(place, workspace, context)
+            return replace(record, transport=self.capabilities(context.config).transport.value, provider=self.name)
 
-        return await _held(Place.of(handle), context, work)
+        return await _held(self._place(handle), context, work)
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
-        place = Place.of(handle)
         config: LocalConfig = context.config
 
-        def work(place: Place, context: Context) -> dict[str, str]:
+        def work(place: Place, context: Context) -> Target:
             _demand(place)
             place.supervision.mkdir(mode=0o700, exist_ok=True)
             own = {name: SecretRef(value).resolve() for name, value in config.variables.items()}
             host = host_variables(os.environ, config.pass_variables)
-            return {**host, **own, **context.variables, "LEASEHOLD_LEASE": context.lease_id}
+            env = {**host, **own, **context.variables, "LEASEHOLD_LEASE": context.lease_id}
+            return self._target(place, Path(realization.cwd), env, context)
 
-        env = await _held(place, context, work)
-        fence = Fence(place.root, place.key)
+        return await _held(self._place(handle), context, work)
+
+    def _target(self, place: Place, cwd: Path, env: Mapping[str, str], context: Context) -> Target:
+        """What executes in a place that stands, with these variables."""
         return LocalTarget(
-            Path(realization.cwd),
+            cwd,
             env=env,
             supervision=Supervision(place.supervision, place.key),
-            guard=lambda: fence.check(context.epoch),
+            guard=guard(place, context),
             context=context,
         )
 
@@ -172,24 +175,24 @@ class LocalDriver:
             _demand(place)
             self._tree(handle).baseline(place, context)
 
-        await _held(Place.of(handle), context, work)
+        await _held(self._place(handle), context, work)
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         def work(place: Place, context: Context) -> SyncReport:
             _demand(place)
             return self._tree(handle).sync_back(place, context)
 
-        return await _held(Place.of(handle), context, work)
+        return await _held(self._place(handle), context, work)
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
         def work(place: Place, context: Context) -> Released:
             return self._release(place, handle, mode, context)
 
-        return await _held(Place.of(handle), context, work)
+        return await _held(self._place(handle), context, work)
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         root = _root(context)
-        for place in await asyncio.to_thread(lambda: list(places(root))):
+        for place in await asyncio.to_thread(lambda: list(places(root, self.name))):
             context.check()
             resource = await asyncio.to_thread(place.resource)
             if resource is not None and ledger in (None, resource.tags.ledger):
@@ -205,10 +208,10 @@ class LocalDriver:
                 )
             self._release(place, resource.handle, ReleaseMode.DESTROY, context)
 
-        await _held(Place.of(resource.handle), context, work)
+        await _held(self._place(resource.handle), context, work)
 
     async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
-        return recorded(Place.of(handle).supervision, record)
+        return recorded(self._place(handle).supervision, record)
 
     def _release(self, place: Place, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
         tree = self._tree(handle)
@@ -224,8 +227,15 @@ class LocalDriver:
             opened_at = str(tree.opened_at(place, handle))
             return Released(open_with=f"cd {shlex.quote(opened_at)}", notes=tuple(notes))
         ended = tree.end(place, handle, context)
+        self._end_outside(place)
         place.remove(context.ledger, context)
         return Released(found is not None, kept=ended.kept, notes=(*notes, *ended.notes))
+
+    def _end_outside(self, place: Place) -> None:
+        """End what stands outside the place's folder beside its tree; again, where it is called again."""
+
+    def _place(self, handle: Handle) -> Place:
+        return Place.of(handle, self.name)
 
     def _tree(self, handle: Handle) -> Tree:
         try:
@@ -245,6 +255,12 @@ async def _held(place: Place, context: Context, work: Callable[[Place, Context],
             return answer
 
     return await off_loop(context, held)
+
+
+def guard(place: Place, context: Context) -> Callable[[], None]:
+    """Raises ``Stale`` where a newer epoch was seen at the place."""
+    fence = Fence(place.root, place.key)
+    return lambda: fence.check(context.epoch)
 
 
 def _demand(place: Place) -> None:

@@ -25,27 +25,29 @@ class Place:
 
     ``place.json`` bears tags and handle and is there from the first moment on: the folder is made beside
     and renamed. ``realized.json`` says what ``realize`` makes outside the folder, before it makes it.
-    ``lock`` is the descriptor by which the verb under way holds the place.
+    ``lock`` is the descriptor by which the verb under way holds the place. ``driver`` is whose place it
+    is: several drivers may keep theirs in one root.
     """
 
     root: Path
     key: str
     lock: int | None = None
+    driver: str = DRIVER
 
     @classmethod
-    def of(cls, handle: Handle) -> "Place":
-        """The place that a handle names. Raises ``Damaged`` for a handle that cannot be ours."""
+    def of(cls, handle: Handle, driver: str = DRIVER) -> "Place":
+        """The place that a handle names. Raises ``Damaged`` for a handle that cannot be the driver's."""
         folder = Path(str(handle.data.get("folder", "")))
-        if handle.driver != DRIVER or folder.name != handle.place or not _KEY.fullmatch(handle.place):
-            raise Damaged(f"this is no handle of a local place: {handle.place}")
-        return cls(folder.parent, handle.place)
+        if handle.driver != driver or folder.name != handle.place or not _KEY.fullmatch(handle.place):
+            raise Damaged(f"this is no handle of a place of {driver}: {handle.place}")
+        return cls(folder.parent, handle.place, driver=driver)
 
     @classmethod
-    def under(cls, root: Path, key: str) -> "Place":
+    def under(cls, root: Path, key: str, driver: str = DRIVER) -> "Place":
         """The place of a key. Raises ``Refused`` for a key that cannot be a folder's name."""
         if not _KEY.fullmatch(key):
             raise Refused(f"a resource key cannot be a folder's name: {key!r}")
-        return cls(root, key)
+        return cls(root, key, driver=driver)
 
     @property
     def folder(self) -> Path:
@@ -93,8 +95,10 @@ class Place:
             value = read_json(self.folder / _TAGS)
             if value is None:
                 raise Conflict(f"{self.folder} is there, but it is no place of ours", hint="move it away")
+            if value.get("driver", DRIVER) != self.driver:
+                raise Conflict(f"{self.folder} is a place of the driver {value['driver']}", hint="set another root")
             tags = Tags(**value["tags"])
-            handle = Handle(DRIVER, self.key, {**value["data"], "folder": str(self.folder)})
+            handle = Handle(self.driver, self.key, {**value["data"], "folder": str(self.folder)})
         except (ValueError, KeyError, TypeError) as error:
             raise Damaged(
                 f"{self.folder / _TAGS} cannot be read: {error}", hint="look at the folder, then move it away"
@@ -119,7 +123,7 @@ class Place:
         self._write(beside, tags, {**data, "folder": str(self.folder)})
         beside.rename(self.folder)
         flush_folder(self.root)
-        return Handle(DRIVER, self.key, {**data, "folder": str(self.folder)})
+        return Handle(self.driver, self.key, {**data, "folder": str(self.folder)})
 
     def renew(self, context: Context) -> None:
         """Write the current lease and epoch into the tags: a parked place changes hands."""
@@ -147,7 +151,7 @@ class Place:
             return None
         if found is None:
             return None
-        return Resource(DRIVER, self.key, found[0], found[1], detail=str(self.folder))
+        return Resource(self.driver, self.key, found[0], found[1], detail=str(self.folder))
 
     def remove(self, ledger: str, context: Context) -> None:
         """Remove the folder with all in it, its tags last. Raises ``Conflict`` where they are not ours."""
@@ -174,17 +178,17 @@ class Place:
         return self.root / f".{self.key}.new"
 
     def _write(self, folder: Path, tags: Tags, data: Mapping[str, Any]) -> None:
-        write_json(folder / _TAGS, {"version": 1, "tags": asdict(tags), "data": dict(data)})
+        write_json(folder / _TAGS, {"version": 1, "driver": self.driver, "tags": asdict(tags), "data": dict(data)})
 
 
-def places(root: Path) -> Iterator[Place]:
+def places(root: Path, driver: str = DRIVER) -> Iterator[Place]:
     """All folders of a root that may be places."""
     try:
         names = sorted(entry.name for entry in root.iterdir() if _KEY.fullmatch(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:
-        yield Place(root, name)
+        yield Place(root, name, driver=driver)
 
 
 def _go_on() -> None:

@@ -4,20 +4,18 @@ import json
 from typing import Annotated, Any
 
 import typer
-from leasehold.drivers import NotInstalled, Registry
+from leasehold.drivers import NotInstalled, Registry, Transport
 from leasehold.orchestrator.cli.display import emit, fields, out, table
 from leasehold.orchestrator.cli.health import health_record, show_health
 from leasehold.orchestrator.cli.options import EnvironmentName, Json
 from leasehold.orchestrator.cli.session import perform
 from leasehold.orchestrator.duration import seconds, spoken
-from leasehold.orchestrator.environments import Environment
+from leasehold.orchestrator.environments import SELECTS, Environment
 from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.offer import first_problem
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.states import Policy
 from pydantic import ValidationError
-
-_PLUGIN = "plugin"
 
 
 def add(
@@ -161,13 +159,14 @@ def _value(key: str, text: str) -> Any:
 
 def _checked(registry: Registry, driver: str, config: dict[str, Any], policy: Policy) -> dict[str, Any]:
     """The config as it is stored. Raises ``WrongUsage`` for what the driver would refuse at every lease."""
-    provider, own = driver, dict(config)
-    if driver == _PLUGIN:
-        provider = str(own.pop(_PLUGIN, ""))
+    provider, own, selected = driver, dict(config), dict[str, str]()
+    if driver in SELECTS:
+        setting, default = SELECTS[driver]
+        provider = str(own.pop(setting, default))
         if not provider:
-            raise WrongUsage(
-                "--driver plugin needs --set plugin=NAME", hint="leasehold drivers lists what is installed"
-            )
+            hint = "leasehold drivers lists what is installed"
+            raise WrongUsage(f"--driver {driver} needs --set {setting}=NAME", hint=hint)
+        selected = {setting: provider}
     try:
         found = registry.get(provider)
     except NotInstalled as error:
@@ -178,11 +177,13 @@ def _checked(registry: Registry, driver: str, config: dict[str, Any], policy: Po
         known = ", ".join(sorted(found.Config.model_fields)) or "none"
         raise WrongUsage(f"--set {first_problem(error)}", hint=f"settings of {provider}: {known}") from error
     offer = found.capabilities(model)
+    if driver == Transport.SANDBOX and offer.transport is not Transport.SANDBOX:
+        raise WrongUsage(f"{provider} is no sandbox", hint=f"use --driver {provider}")
     lacks = (policy is Policy.RETAIN_ON_FAILURE and not offer.keeps) or (policy.reuses and not offer.parks)
     if lacks:
         raise WrongUsage(f"driver {provider} cannot do policy {policy}", hint="leasehold drivers shows what it can")
     stored = model.model_dump(mode="json", exclude_unset=True)
-    return {_PLUGIN: provider, **stored} if driver == _PLUGIN else stored
+    return {**selected, **stored}
 
 
 def _policy(name: str) -> Policy:

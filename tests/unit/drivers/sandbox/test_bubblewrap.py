@@ -1,0 +1,240 @@
+"""What bubblewrap's commands see and may do, and that nothing of them stays."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bench import Bench, Life, print_of, sh
+from commandline import gone
+from leasehold.drivers import Command, DriverError, Gone, Mode, Outcome, Result, Target
+from leasehold.drivers.sandbox.bubblewrap import BubblewrapConfig, BubblewrapDriver
+
+
+async def opened(life: Life) -> Target:
+    return await life.bench.driver.target(life.handle, life.realization, life.context())
+
+
+async def ran(target: Target, script: str) -> Result:
+    return await target.execute(Command((script,), shell=True, timeout=30))
+
+
+def folder_of(life: Life) -> Path:
+    return life.bench.root / life.handle.place
+
+
+async def test_commands_see_a_world_of_their_own(bench: Bench, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = bench.folder / "home"
+    home.mkdir()
+    (home / ".netrc").write_text("secret")
+    monkeypatch.setenv("HOME", str(home))
+    life = await bench.begin(repo, Mode.COPY)
+    assert (await life.run('hostname; echo "$HOME"; ls "$HOME"')).split() == ["leasehold", str(home)]
+    assert int(await life.run("ls /proc | grep -c '^[0-9]'")) < 10
+    assert await life.run("grep CapEff /proc/self/status") == "CapEff:\t0000000000000000\n"
+    assert await life.run("for f in /usr /etc /opt /; do touch $f/x 2>/dev/null && echo $f; done; true") == ""
+    assert await life.run(f"cat {home}/.netrc {repo}/a {folder_of(life)}/place.json 2>/dev/null; true") == ""
+    assert (home / ".netrc").read_text() == "secret"
+    await life.release()
+    assert bench.places() == set()
+
+
+async def test_tmp_and_home_last_as_long_as_the_lease(bench: Bench, repo: Path) -> None:
+    life = await bench.begin(repo, Mode.COPY)
+    await life.run("echo kept > /tmp/note; echo kept > ~/note; echo kept > /var/tmp/other")
+    assert await life.run("cat /tmp/note ~/note /tmp/other") == "kept\n" * 3
+    other = await bench.begin(repo, Mode.COPY)
+    assert await other.run("ls -A /tmp | grep -v pytest-of; ls ~; true") == ""
+    await life.release()
+    await other.release()
+    assert bench.places() == set()
+
+
+async def test_the_network_is_off_unless_it_is_asked_for(bench: Bench, repo: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        connect = f"bash -c 'exec 3<>/dev/tcp/127.0.0.1/{listening.getsockname()[1]}' 2>/dev/null; echo $?"
+        life = await bench.begin(repo, Mode.COPY)
+        assert await life.run(connect) != "0\n"
+        bench.config = BubblewrapConfig(network=True)
+        life = await bench.begin(repo, Mode.COPY)
+        assert await life.run(connect) == "0\n"
+
+
+async def test_further_folders_are_seen_by_name(bench: Bench, repo: Path) -> None:
+    for name in ("tools", "cache"):
+        (bench.folder / name).mkdir()
+        (bench.folder / name / "file").write_text(name)
+    tools, cache = bench.folder / "tools", bench.folder / "cache"
+    bench.config = BubblewrapConfig(read_only=(tools,), writable=(cache,))
+    life = await bench.begin(repo, Mode.COPY)
+    await life.run(f"cat {tools}/file > {cache}/file; ! touch {tools}/x 2>/dev/null")
+    assert (cache / "file").read_text() == "tools"
+    bench.config = BubblewrapConfig(read_only=(bench.folder / "nowhere",))
+    [problem] = bench.driver.validate(bench.request("lease", life.workspace), bench.config)
+    assert (problem.about, "nowhere does not exist" in problem.message) == ("config", True)
+
+
+async def test_a_worktree_can_commit_and_can_change_nothing_else_of_its_repository(bench: Bench, repo: Path) -> None:
+    life = await bench.ready(repo)
+    before = print_of(repo / ".git" / "hooks") | {"config": (repo / ".git" / "config").read_text()}
+    await life.run("echo changed > b; git -c user.name=n -c user.email=e@localhost commit -qam inside")
+    for harm in (
+        "git config core.fsmonitor /tmp/evil",
+        "echo evil > $(git rev-parse --git-common-dir)/hooks/pre-commit",
+        "git update-ref refs/heads/main HEAD",
+        "rm .git",
+        "echo gitdir: /tmp/evil > .git",
+        "mv .git elsewhere",
+        "echo /tmp/evil > $(git rev-parse --git-dir)/commondir",
+    ):
+        assert await life.run(f"if {harm}; then echo done; fi 2>/dev/null") == "", harm
+    assert print_of(repo / ".git" / "hooks") | {"config": (repo / ".git" / "config").read_text()} == before
+    report = await life.sync_back()
+    assert (report.commits, (repo / "b").read_text()) == (1, "changed\n")
+    assert sh(repo, "git log -1 --format=%s") == "inside"
+    await life.release()
+    assert bench.places() == set()
+
+
+async def test_a_link_of_the_sandboxs_leads_to_nothing_of_ours(bench: Bench, repo: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    life = await bench.begin(repo, Mode.COPY)
+    target = await opened(life)
+    await ran(target, f"ln -s {secret} leak; mkdir out; ln -s {secret} out/leak")
+    with pytest.raises(Gone, match="leak"):
+        await target.read("leak")
+    await target.write("leak", b"theirs")
+    assert secret.read_text() == "secret"
+    assert await target.read("leak") == b"theirs"
+    with pytest.raises(DriverError):
+        await target.get("out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    await target.close()
+
+
+async def test_a_file_is_read_where_the_command_sees_it(bench: Bench, repo: Path) -> None:
+    target = await opened(await bench.begin(repo, Mode.COPY))
+    await ran(target, "echo private > /tmp/note")
+    assert await target.read("/tmp/note") == b"private\n"
+    assert target.describe()["transport"] == "sandbox"
+    await target.close()
+
+
+async def test_nothing_outlives_the_supervisor(bench: Bench, repo: Path) -> None:
+    life = await bench.begin(repo, Mode.COPY)
+    target = await opened(life)
+    running = asyncio.create_task(ran(target, "env -i setsid sleep 600 & sleep 600"))
+    supervisor = await named(life)
+    below = await children_of(supervisor, 3)
+    os.kill(supervisor, signal.SIGKILL)
+    assert (await running).outcome is Outcome.TARGET_LOST
+    await until(lambda: all(map(gone, below)))
+    assert (await ran(target, "echo again")).stdout.text == "again\n"
+    await target.close()
+    await life.release()
+    assert bench.places() == set()
+
+
+async def test_what_was_let_go_runs_on_and_ends_with_the_lease(bench: Bench, repo: Path) -> None:
+    life = await bench.begin(repo, Mode.COPY)
+    target = await opened(life)
+    assert (await ran(target, "sleep 600 >/dev/null 2>&1 & echo $! > pid")).survivors
+    [left] = [pid for pid in await children_of(await named(life), 1) if name_of(pid) == "sleep"]
+    await target.detach()
+    assert not gone(left)
+    begun = time.monotonic()
+    life.bench.driver = BubblewrapDriver()
+    await life.release()
+    assert time.monotonic() - begun < 4.0, "its supervisor was asked, and answered"
+    assert gone(left)
+
+
+@pytest.mark.parametrize(
+    ("limits", "script"),
+    [
+        ({"memory": "64m"}, "head -c 200m /dev/zero | tail >/dev/null"),
+        ({"pids": 20}, "for i in $(seq 40); do sleep 30 & done"),
+    ],
+    ids=["memory", "pids"],
+)
+async def test_limits_hold_for_all_that_runs(
+    bench: Bench, repo: Path, limits: dict[str, str | int], script: str, limited: None
+) -> None:
+    bench.config = BubblewrapConfig.model_validate(limits)
+    assert bench.driver.capabilities(bench.config).limits == "enforced"
+    life = await bench.begin(repo, Mode.COPY)
+    target = await opened(life)
+    assert not (await ran(target, f"set -e -o pipefail; {script}")).ok
+    await target.close()
+    groups = groups_of(life)
+    assert all(group.is_dir() for group in groups)
+    await life.release()
+    assert not any(group.exists() for group in groups)
+    assert bench.places() == set()
+
+
+async def test_a_share_of_a_processor_holds(bench: Bench, repo: Path, limited: None) -> None:
+    bench.config = BubblewrapConfig(cpus=0.2)
+    life = await bench.begin(repo, Mode.COPY)
+    used = await life.run("timeout 1 sh -c 'while :; do :; done' || true; cat /proc/self/task/*/stat >/dev/null; times")
+    seconds = [float(part.partition("m")[2].rstrip("s")) for part in used.split()]
+    assert sum(seconds[2:]) < 0.6, used
+
+
+@pytest.fixture
+def limited() -> None:
+    """Limits need control groups that can be made."""
+    config = BubblewrapConfig(memory="64m", pids=20, cpus=1.0)  # pyright: ignore[reportArgumentType]
+    if BubblewrapDriver().capabilities(config).limits != "enforced":
+        pytest.skip("no control group can be made here")
+
+
+def groups_of(life: Life) -> list[Path]:
+    record = folder_of(life) / "cgroups.json"
+    return [Path(name) for name in json.loads(record.read_text())]
+
+
+async def named(life: Life) -> int:
+    """The supervisor's process, as we know it."""
+    lock = folder_of(life) / "supervision" / "supervisor.lock"
+
+    def found() -> list[int]:
+        pids = [int(line.split()[0]) for line in lock.read_text().splitlines()] if lock.exists() else []
+        return [pid for pid in pids if pid != 1]
+
+    await until(lambda: bool(found()))
+    return found()[-1]
+
+
+async def children_of(supervisor: int, count: int) -> list[int]:
+    """All processes below a supervisor, once there are at least so many."""
+
+    def below(pid: int) -> list[int]:
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            return []
+        return [found for child in map(int, children) for found in (child, *below(child))]
+
+    await until(lambda: len(below(supervisor)) >= count)
+    return below(supervisor)
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < end, "it did not happen within 20 s"
+        await asyncio.sleep(0.02)
