@@ -131,7 +131,7 @@ async def test_nothing_outlives_the_supervisor(bench: Bench, repo: Path) -> None
     target = await opened(life)
     running = asyncio.create_task(ran(target, "env -i setsid sleep 600 & sleep 600"))
     supervisor = await named(life)
-    below = await children_of(supervisor, 3)
+    below = await sleepers(supervisor, 2)
     os.kill(supervisor, signal.SIGKILL)
     assert (await running).outcome is Outcome.TARGET_LOST
     await until(lambda: all(map(gone, below)))
@@ -145,7 +145,7 @@ async def test_what_was_let_go_runs_on_and_ends_with_the_lease(bench: Bench, rep
     life = await bench.begin(repo, Mode.COPY)
     target = await opened(life)
     assert (await ran(target, "sleep 600 >/dev/null 2>&1 & echo $! > pid")).survivors
-    [left] = [pid for pid in await children_of(await named(life), 1) if name_of(pid) == "sleep"]
+    [left] = await sleepers(await named(life), 1)
     await target.detach()
     assert not gone(left)
     begun = time.monotonic()
@@ -216,8 +216,8 @@ async def named(life: Life) -> int:
     return found()[-1]
 
 
-async def children_of(supervisor: int, count: int) -> list[int]:
-    """All processes below a supervisor, once there are at least so many."""
+async def sleepers(supervisor: int, count: int) -> list[int]:
+    """The processes below a supervisor that have come to sleep, once there are so many."""
 
     def below(pid: int) -> list[int]:
         try:
@@ -226,8 +226,11 @@ async def children_of(supervisor: int, count: int) -> list[int]:
             return []
         return [found for child in map(int, children) for found in (child, *below(child))]
 
-    await until(lambda: len(below(supervisor)) >= count)
-    return below(supervisor)
+    def asleep() -> list[int]:
+        return [pid for pid in below(supervisor) if name_of(pid) == "sleep"]
+
+    await until(lambda: len(asleep()) == count)
+    return asleep()
 
 
 def name_of(pid: int) -> str:
