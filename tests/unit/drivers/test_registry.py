@@ -46,7 +46,7 @@ def _no_plugins() -> Mapping[str, metadata.EntryPoint]:
 
 def test_our_own_drivers_are_there_without_being_loaded() -> None:
     registry = Registry(entry_points=_no_plugins)
-    assert registry.names() == ("local", "ssh", "scripted")
+    assert registry.names() == ("local", "ssh", "bubblewrap", "scripted")
 
 
 def test_a_driver_is_made_once_and_then_kept() -> None:
@@ -61,7 +61,7 @@ def test_a_given_driver_is_used_and_goes_before_ours() -> None:
     mine = ScriptedDriver()
     registry = Registry([mine], entry_points=_no_plugins)
     assert registry.get("scripted") is mine
-    assert registry.names() == ("local", "ssh", "scripted")
+    assert registry.names() == ("local", "ssh", "bubblewrap", "scripted")
 
 
 @pytest.mark.usefixtures("installed")
