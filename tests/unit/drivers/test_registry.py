@@ -75,7 +75,7 @@ def test_an_entry_point_is_found_as_a_class_or_as_an_object(name: str) -> None:
 def test_a_broken_one_is_listed_with_its_reason_and_the_others_work() -> None:
     registry = Registry()
     rows = {row.name: row for row in registry.listing()}
-    assert list(rows)[:3] == ["local", "ssh", "scripted"]
+    assert list(rows)[:4] == ["local", "ssh", "bubblewrap", "scripted"]
     assert rows["scripted"].source == "built in"
     assert rows["scripted"].problem is None
     assert rows["plugin"].source == "some_plugin:Plugin"
