@@ -95,7 +95,7 @@ def test_a_broken_one_cannot_be_had_and_says_what_to_do() -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(NotInstalled, match="driver nosuch is not installed") as raised:
         Registry(entry_points=_no_plugins).get("nosuch")
-    assert "local, ssh, scripted" in raised.value.hint
+    assert "local, ssh, bubblewrap, scripted" in raised.value.hint
 
 
 def test_a_given_driver_is_listed_as_given() -> None:
