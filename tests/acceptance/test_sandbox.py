@@ -70,14 +70,19 @@ def test_a_killed_caller_leaves_nothing_that_cleanup_does_not_end(
     process = cli.start("run", "box", "--ttl", "1h", "--", "sh", "-c", script)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
-    sleeping = subprocess.run(["pgrep", "-x", "sleep"], capture_output=True, text=True, check=False).stdout.split()
-    ours = [int(pid) for pid in sleeping if b"LEASEHOLD_PLACE=" in _environment(pid)]
-    assert ours
+    [lease] = cli("ls", "--json", code=0).json
+    until(lambda: bool(_commands_of(lease["id"])))
+    ours = _commands_of(lease["id"])
     process.send_signal(signal.SIGKILL)
     until(lambda: all(map(gone, ours)))
-    [lease] = cli("ls", "--json", code=0).json
     cli("fail", lease["id"], "--force", "--reason", "its caller was killed", code=0)
-    assert not [path for path in (cli.store.parent / "places").iterdir() if path.name != ".fences"]
+    assert not [path for path in (cli.state_folder / "places").iterdir() if path.name != ".fences"]
+
+
+def _commands_of(lease_id: str) -> list[int]:
+    """The processes of this lease's place that sleep."""
+    found = subprocess.run(["pgrep", "-x", "sleep"], capture_output=True, text=True, check=False).stdout.split()
+    return [int(pid) for pid in found if lease_id.encode() in _environment(pid)]
 
 
 def _environment(pid: str) -> bytes:
