@@ -39,7 +39,15 @@ class Gone(DriverError):
 
 
 class Stale(DriverError):
-    """The verb came under an older epoch than the place has seen, and was refused there."""
+    """The verb came under an older epoch than the place has seen, and was refused there.
+
+    Attributes:
+        seen: the newest epoch that the place has seen, where it said so.
+    """
+
+    def __init__(self, message: str, *, seen: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seen = seen
 
 
 class Unusable(DriverError):

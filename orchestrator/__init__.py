@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from leasehold.orchestrator.adapters import Adapter, Adapters
+    from leasehold.orchestrator.duties import Deed
     from leasehold.orchestrator.environments import Environment, EnvironmentStatus
     from leasehold.orchestrator.errors import (
         EnvironmentRunError,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         NotStuck,
         StillHeld,
         StoreAbsent,
+        StoreBehind,
         StoreError,
         StoreTooNew,
         WrongUsage,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from leasehold.orchestrator.lease import Lease
     from leasehold.orchestrator.orchestrator import Orchestrator
     from leasehold.orchestrator.replay import Replay
-    from leasehold.orchestrator.request import OwnerLost, SyncBack
+    from leasehold.orchestrator.request import OwnerLost, SweepBy, SyncBack
+    from leasehold.orchestrator.restoration import Restoration
     from leasehold.orchestrator.results import (
         AcquisitionResult,
         Executed,
@@ -50,12 +53,16 @@ if TYPE_CHECKING:
     from leasehold.orchestrator.selection import SILENT, Layer, Selection, select_environment
     from leasehold.orchestrator.settings import Settings
     from leasehold.orchestrator.step import News
+    from leasehold.orchestrator.sweep import Decision, Verdict
+    from leasehold.orchestrator.worker import Worker
 
 __all__ = [
     "SILENT",
     "AcquisitionResult",
     "Adapter",
     "Adapters",
+    "Decision",
+    "Deed",
     "Environment",
     "EnvironmentRunError",
     "EnvironmentStatus",
@@ -79,6 +86,7 @@ __all__ = [
     "ReleaseFailure",
     "ReleaseResult",
     "Replay",
+    "Restoration",
     "RunEnding",
     "Runtime",
     "Selection",
@@ -86,10 +94,14 @@ __all__ = [
     "SourceKind",
     "StillHeld",
     "StoreAbsent",
+    "StoreBehind",
     "StoreError",
     "StoreTooNew",
     "Strategy",
+    "SweepBy",
     "SyncBack",
+    "Verdict",
+    "Worker",
     "WorkspaceMode",
     "WorkspaceRealized",
     "Workspaces",
@@ -99,6 +111,7 @@ __all__ = [
 
 _HOMES = {
     "adapters": ("Adapter", "Adapters"),
+    "duties": ("Deed",),
     "environments": ("Environment", "EnvironmentStatus"),
     "errors": (
         "EnvironmentRunError",
@@ -109,6 +122,7 @@ _HOMES = {
         "NotStuck",
         "StillHeld",
         "StoreAbsent",
+        "StoreBehind",
         "StoreError",
         "StoreTooNew",
         "WrongUsage",
@@ -125,7 +139,8 @@ _HOMES = {
     "lease": ("Lease",),
     "orchestrator": ("Orchestrator",),
     "replay": ("Replay",),
-    "request": ("OwnerLost", "SyncBack"),
+    "request": ("OwnerLost", "SweepBy", "SyncBack"),
+    "restoration": ("Restoration",),
     "results": (
         "AcquisitionResult",
         "Executed",
@@ -141,6 +156,8 @@ _HOMES = {
     "selection": ("SILENT", "Layer", "Selection", "select_environment"),
     "settings": ("Settings",),
     "step": ("News",),
+    "sweep": ("Decision", "Verdict"),
+    "worker": ("Worker",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

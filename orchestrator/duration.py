@@ -9,8 +9,11 @@ _LONGEST = 3650 * 86400.0
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 
 
-def seconds(value: str | float) -> float:
-    """A duration in seconds. Raises ``WrongUsage`` for what is none, not above 0, or beyond ten years."""
+def seconds(value: str | float, *, none: bool = False) -> float:
+    """A duration in seconds; 0 only where ``none`` may be meant.
+
+    Raises ``WrongUsage`` for what is no duration, not above 0, or beyond ten years.
+    """
     if isinstance(value, str):
         match = _PATTERN.fullmatch(value.strip().lower())
         if match is None:
@@ -18,7 +21,7 @@ def seconds(value: str | float) -> float:
         number = float(match[1]) * _UNITS[match[2]]
     else:
         number = float(value)
-    if not 0 < number <= _LONGEST:
+    if not 0 < number <= _LONGEST and not (none and number == 0):
         raise WrongUsage(f"a duration is more than nothing and at most 3650d, not {value!r}")
     return number
 

@@ -184,6 +184,11 @@ class Environments:
         query = select(table).where(table.c.company_id == company_id).order_by(table.c.name)
         return await self._store.read(lambda connection: [_environment(row) for row in connection.execute(query)])
 
+    async def everywhere(self) -> list[Environment]:
+        """Those of every company, archived ones too: for the duties of the whole ledger."""
+        query = select(self._table)
+        return await self._store.read(lambda connection: [_environment(row) for row in connection.execute(query)])
+
     def _select(self, connection: Connection, company_id: str, name: str) -> Environment | None:
         table = self._table
         query = select(table).where(table.c.company_id == company_id, (table.c.id == name) | (table.c.name == name))

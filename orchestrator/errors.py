@@ -1,6 +1,6 @@
 """What callers of the library catch."""
 
-from leasehold.orchestrator.store.errors import StoreAbsent, StoreError, StoreLost, StoreTooNew, StoreUrlWrong
+from leasehold.orchestrator.store.errors import StoreAbsent, StoreBehind, StoreError, StoreLost, StoreTooNew, StoreUrlWrong
 from leasehold.states import ErrorCode, IllegalTransition
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "NotStuck",
     "StillHeld",
     "StoreAbsent",
+    "StoreBehind",
     "StoreError",
     "StoreLost",
     "StoreTooNew",

@@ -14,7 +14,7 @@ from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select, text
 
 _PAGE = 500
 
@@ -132,6 +132,36 @@ class Ledger:
         """The leases of these ids, of whatever company, newest first."""
         condition = self._store.schema.lease.c.id.in_([*ids])
         return await self._store.read(lambda connection: self._rows(connection, condition, limit=None))
+
+    async def unheld(self, most: int) -> Sequence[Row]:
+        """Live leases, of every company, that no living owner moves on, or whose step is past its deadline."""
+        lease, owner = self._store.schema.lease, self._store.schema.owner
+        now = self._store.clock.now()
+        gone = or_(owner.c.id.is_(None), owner.c.alive_until < now, owner.c.boot != self._store.boot)
+        lost = and_(lease.c.owner.is_not(None), gone)
+        over = and_(lease.c.owner.is_(None), lease.c.expires_at < now)
+        condition = and_(lease.c.ended_at.is_(None), or_(lost, over, lease.c.pending_deadline < now))
+        return await self._store.read(partial(self._rows, condition=condition, limit=most))
+
+    async def due(self, most: int) -> Sequence[Row]:
+        """Ended leases, of every company, whose places are owed and may be tried now."""
+        lease, now = self._store.schema.lease, self._store.clock.now()
+        owed = and_(lease.c.ended_at.is_not(None), text(f"{lease.name}.cleanup IN ('pending', 'failed')"))
+        condition = and_(owed, or_(lease.c.next_try_at.is_(None), lease.c.next_try_at <= now))
+        return await self._store.read(partial(self._rows, condition=condition, limit=most))
+
+    async def open(self) -> Sequence[Row]:
+        """Leases, of every company, that are live or whose places are owed; kept and parked places stay kept."""
+        lease = self._store.schema.lease
+        owed = text(f"{lease.name}.cleanup IN ('pending', 'failed')")
+        condition = or_(lease.c.ended_at.is_(None), and_(lease.c.ended_at.is_not(None), owed))
+        return await self._store.read(partial(self._rows, condition=condition, limit=None))
+
+    async def kept_over(self, most: int) -> Sequence[Row]:
+        """Leases, of every company, whose places were kept until a time that is over."""
+        lease = self._store.schema.lease
+        condition = and_(lease.c.keep_until.is_not(None), lease.c.keep_until <= self._store.clock.now())
+        return await self._store.read(partial(self._rows, condition=condition, limit=most))
 
     async def parked_in(self, company_id: str, environment_id: str | None) -> Sequence[Row]:
         """The leases whose places are parked in an environment. Oldest first."""

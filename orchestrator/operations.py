@@ -1,31 +1,47 @@
 """What is done to leases by their ids, from any process."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 from leasehold.drivers import Target
+from leasehold.orchestrator.arguments import member
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
+from leasehold.orchestrator.duties import Deed, Duties
 from leasehold.orchestrator.environments import Environment, Environments
 from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
+from leasehold.orchestrator.owner import Owner
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.replay import Replay, Replays
+from leasehold.orchestrator.request import SweepBy
+from leasehold.orchestrator.restoration import Restoration, Restorations
 from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure
 from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.sweep import Decision, Sweep
 from leasehold.orchestrator.takeover import Takeover
+from leasehold.orchestrator.worker import Worker
 from leasehold.states import CleanupState, Entry, ErrorCode, IllegalTransition, LeaseState, Note
 
 _ALL = 1_000_000
 
 
+def _silent(_: str) -> None:
+    return
+
+
 class Operations:
     """What an operator, or a platform that holds no lease object, does. A part of ``Orchestrator``."""
 
+    store: Store
     settings: Settings
     environments: Environments
     ledger: Ledger
@@ -34,6 +50,10 @@ class Operations:
     _life: Life
     _others: Takeover
     _replays: Replays
+    _owner: Owner
+    _duties: Duties
+    _sweep: Sweep
+    _restorations: Restorations
     _retention: Retention
 
     async def attach(self, lease_id: str, *, company_id: str | None = None, force: bool = False) -> Lease:
@@ -203,7 +223,70 @@ class Operations:
         rows = await self.ledger.listing(company_id or self.settings.company, stuck=True, limit=_ALL)
         return await self._replays.all(rows, resume=resume, dry_run=dry_run, told=told)
 
+    async def sweep(
+        self,
+        *,
+        apply: bool = False,
+        grace: float | str | None = None,
+        unknown: bool = False,
+        ledgers: Sequence[str] = (),
+    ) -> list[Decision]:
+        """Look for places that bear our tags and belong to no lease, of any company; with ``apply``, destroy them.
+
+        ``grace`` is how long one must have been seen so, by default the settings'. ``unknown`` takes places of
+        leases that this store does not know as nobody's, ``ledgers`` those of other ledgers, by their ids. Raises
+        ``StoreBehind``, and destroys nothing, where a place has seen more than this store.
+        """
+        for_seconds = None if grace is None else seconds(grace, none=True)
+        return await self._sweep.sweep(apply=apply, grace=for_seconds, unknown=unknown, ledgers=ledgers)
+
+    async def duties(self, *, told: Callable[[str], None] = _silent) -> list[Deed]:
+        """One pass over all that is due now in the whole ledger, as a worker does them, to its end."""
+        return await self._duties.once(lambda deed: told(str(deed)))
+
+    def worker(
+        self,
+        *,
+        told: Callable[[str], None] = _silent,
+        sweeps: str | SweepBy = SweepBy.APPLY,
+        health: Path | None = None,
+    ) -> "AbstractAsyncContextManager[Worker]":
+        """Do the duties of the whole ledger beside a block: what lost its owner, is overdue, expired, or owed.
+
+        ``told`` hears one line a decision; ``sweeps`` is ``apply``, ``report`` or ``never``; ``health`` is a file
+        that each pass writes.
+        """
+        return self._worker(told, sweeps, health).running()
+
+    async def work(
+        self,
+        until: asyncio.Event,
+        *,
+        told: Callable[[str], None] = _silent,
+        sweeps: str | SweepBy = SweepBy.APPLY,
+        health: Path | None = None,
+    ) -> Worker:
+        """The same until an event is set, and no longer than what is then under way takes."""
+        worker = self._worker(told, sweeps, health)
+        async with worker.running():
+            await until.wait()
+        return worker
+
+    async def restored(self, *, apply: bool = False, told: Callable[[Replay], None] | None = None) -> Restoration:
+        """After the store was restored from a backup: what is open, and what stands; with ``apply``, settle it.
+
+        The new incarnation's epochs are above all that places have seen.
+        """
+        return await self._restorations.restored(apply=apply, told=told)
+
     # --- beneath them
+
+    def _worker(self, told: Callable[[str], None], sweeps: str | SweepBy, health: Path | None) -> Worker:
+        by = member(SweepBy, sweeps, "sweeps") or SweepBy.APPLY
+        return Worker(
+            self.store, self._owner, self._duties, self._sweep, self.settings,
+            told=told, sweeps=by, health=health,
+        )  # fmt: skip
 
     async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
         """An operator elsewhere asked this owner to end or extend a lease."""

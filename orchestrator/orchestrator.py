@@ -14,6 +14,7 @@ from leasehold.orchestrator.arguments import LeaseArguments, absolute, check_ids
 from leasehold.orchestrator.capacity import Capacity
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
+from leasehold.orchestrator.duties import Duties
 from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.entry_points import EntryPoints
 from leasehold.orchestrator.environments import Environments
@@ -29,6 +30,7 @@ from leasehold.orchestrator.recovery import Recovery
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.replay import Replays
 from leasehold.orchestrator.request import NOTHING, OwnerLost, Request, SyncBack
+from leasehold.orchestrator.restoration import Restorations
 from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.reuse import Reuse
 from leasehold.orchestrator.run_leases import RunLeases
@@ -38,6 +40,7 @@ from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StoreError
 from leasehold.orchestrator.store.hints import SLOT
 from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.sweep import Sweep
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import ErrorCode, Facts, IllegalTransition, Policy
@@ -76,6 +79,9 @@ class Orchestrator(Operations, EntryPoints):
         recovery = Recovery(self._life, engine, self._commits, steps, self._come_up_again)
         self._replays = Replays(self.ledger, self._others, self._life, recovery)
         self._retention = Retention(store)
+        self._duties = Duties(self.ledger, self._others, self._replays)
+        self._sweep = Sweep(store, self.environments, registry, settings, self.redaction)
+        self._restorations = Restorations(store, self.ledger, self._replays, self._sweep)
         runs = RunLeases(
             store, self.environments, self.ledger, self._life, steps, self._owner, self._others,
             acquire=self._acquire, release=self.release, fail=self.fail,

@@ -24,6 +24,9 @@ Asked = Callable[["Lease", dict[str, Any]], Awaitable[None]]
 Expired = Callable[["Lease"], Awaitable[None]]
 
 
+_REMEMBERED = 24 * 3600 * 1_000_000  # microseconds
+
+
 class Owner:
     """Holds the leases of this process."""
 
@@ -192,6 +195,14 @@ class Owner:
                 update(lease).where(lease.c.id.in_([row.id for row in asked])).values(end_requested=None)
             )
         return renewed.rowcount == 1, [(row.id, decode(row.end_requested)) for row in asked]
+
+    async def remove_old(self) -> None:
+        """Remove the rows of owners that were gone long ago, and that no live lease names."""
+        owner, lease = self._store.schema.owner, self._store.schema.lease
+        before = self._store.clock.now() - _REMEMBERED
+        named = select(lease.c.owner).where(lease.c.ended_at.is_(None), lease.c.owner.is_not(None))
+        query = delete(owner).where(owner.c.alive_until < before, owner.c.id.not_in(named))
+        await self._store.writer.job(lambda connection: connection.execute(query) and None)
 
     def _unregister(self, connection: Connection) -> None:
         owner = self._store.schema.owner

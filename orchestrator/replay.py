@@ -46,6 +46,7 @@ class Replay:
         outcome: what it came to; in a dry run, what it would.
         rows: the rows of the plan that may apply: one, once the driver has answered.
         resumed: whether it goes on with the lease, where the plan can.
+        lost: whether another took the lease over just then.
     """
 
     lease_id: str
@@ -58,6 +59,7 @@ class Replay:
     outcome: str
     rows: tuple[PlanRow, ...] = ()
     resumed: bool = False
+    lost: bool = False
 
 
 class Replays:
@@ -89,7 +91,8 @@ class Replays:
             operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, failure(row))
             await self._life.settled(lease, operation)
         except LeaseLost as lost:
-            return Replay(row.terms.id, row.stuck, found, None, (), str(lost), done=True, outcome="another has it now")
+            outcome = "another has it now"
+            return Replay(row.terms.id, row.stuck, found, None, (), str(lost), done=True, outcome=outcome, lost=True)
         except (StepFailed, EnvironmentRunError):
             pass  # it is recorded on the lease, whose row says so
         after = await self._ledger.find(None, row.terms.id)
@@ -118,7 +121,13 @@ class Replays:
         )
 
     async def all(
-        self, rows: Sequence[Row], *, resume: bool, dry_run: bool, told: Callable[[Replay], None] | None = None
+        self,
+        rows: Sequence[Row],
+        *,
+        resume: bool,
+        dry_run: bool,
+        told: Callable[[Replay], None] | None = None,
+        force: bool = False,
     ) -> list[Replay]:
         """Each of these that is stuck; one that fails stops no other, and says so in its outcome."""
         turns = asyncio.Semaphore(_AT_ONCE)
@@ -126,7 +135,10 @@ class Replays:
         async def one(row: Row) -> Replay:
             async with turns:
                 try:
-                    done = self.plan(row, resume=resume) if dry_run else await self.replay(row, resume=resume)
+                    if dry_run:
+                        done = self.plan(row, resume=resume, force=force)
+                    else:
+                        done = await self.replay(row, resume=resume, force=force)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the others are replayed
                     found = open_step(row.facts)
                     done = Replay(

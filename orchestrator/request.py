@@ -24,6 +24,14 @@ class OwnerLost(StrEnum):
     WAIT = "wait"
 
 
+class SweepBy(StrEnum):
+    """What a worker does with what a sweep finds."""
+
+    APPLY = "apply"
+    REPORT = "report"
+    NEVER = "never"
+
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """One empty mapping for all leases: thousands are held at a time."""
 

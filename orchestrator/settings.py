@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     sync_back_seconds: float = Field(default=1800.0, gt=0, description="the deadline of bringing changes back")
     cleanup_seconds: float = Field(default=300.0, gt=0, description="the deadline of one try to end a place")
 
+    worker_seconds: float = Field(default=1.0, gt=0, description="the pause between two passes of a worker")
+    sweep_seconds: float = Field(default=300.0, gt=0, description="the pause between two sweeps of a worker")
+    sweep_grace_seconds: float = Field(
+        default=600.0, ge=0, description="how long a place that belongs to nobody stands before a sweep destroys it"
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -329,6 +329,9 @@ class Orchestrator:
     archive = _blocking(AsyncOrchestrator.archive)
     replay = _blocking(AsyncOrchestrator.replay)
     replay_stuck = _blocking(AsyncOrchestrator.replay_stuck)
+    duties = _blocking(AsyncOrchestrator.duties)
+    sweep = _blocking(AsyncOrchestrator.sweep)
+    restored = _blocking(AsyncOrchestrator.restored)
     prune = _blocking(AsyncOrchestrator.prune)
     drop_company = _blocking(AsyncOrchestrator.drop_company)
 

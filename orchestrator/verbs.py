@@ -5,13 +5,14 @@ import time
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from leasehold.drivers import Context, Handle, NotInstalled, Realization, Refused, Registry, TimedOut
+from leasehold.drivers import Context, Handle, NotInstalled, Realization, Refused, Registry, Stale, TimedOut
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.offer import first_problem
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Interrupted, News, Step
 from leasehold.orchestrator.store.encoding import decode
+from leasehold.orchestrator.store.errors import StoreBehind
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.watch import Overdue, Stopped, Watch, Watches
 from leasehold.states import LEASE_EVENTS, LeaseEvent
@@ -88,6 +89,12 @@ class Verbs:
             variables=dict(lease.terms.request.variables),
         )
 
+    async def _check_behind(self, lease: Lease, error: Stale) -> None:
+        """Raise ``StoreBehind`` where no owner can have had the epoch that the place has seen."""
+        drawn = await self._store.drawn()
+        if error.seen is not None and error.seen > drawn:
+            raise StoreBehind(f"the place {lease.facts.resource_key}", error.seen, drawn) from error
+
     async def verb(
         self, lease: Lease, step: Step, context: Context, verb: Awaitable[T], *, stoppable: bool = False
     ) -> T:
@@ -102,6 +109,9 @@ class Verbs:
             return await self.watches.over(watch, verb)
         except Overdue as error:
             raise TimedOut(f"{step.event} did not end within {self.seconds(step.event, lease):g} s") from error
+        except Stale as error:
+            await self._check_behind(lease, error)
+            raise
         except Exception as error:
             if context.stop.is_set() or isinstance(error, Stopped):
                 raise Interrupted from error

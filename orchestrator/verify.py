@@ -36,6 +36,7 @@ FREE: dict[tuple[str, str], str] = {
     ("boot", "*"): "how this boot counts time: a new one is anchored when it is missing",
     ("activity", "*"): "a log for people and the host; nothing is decided by it",
     ("execution_workspace", "*"): "a platform's own records: Leasehold carries them and never interprets them",
+    ("sighting", "*"): "what sweeps remember; each decision asks the leases once more",
     ("ledger", "created_at"): "read by people only",
 }
 

@@ -130,6 +130,7 @@ def _parse(data: bytes) -> tuple[int, bool]:
 def _stale(key: str, epoch: int, seen: int) -> Stale:
     return Stale(
         f"the place {key} has seen epoch {seen}; a verb under epoch {epoch} is refused",
+        seen=seen,
         hint="another process has taken the lease over; if the store was restored from a backup, "
         "run leasehold db restored",
     )

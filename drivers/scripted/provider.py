@@ -75,7 +75,7 @@ class Provider:
         """Shut out epochs older than this one. Raises ``Stale`` where a newer one was here."""
         seen = int(self.shelf.get(f"fences/{key}") or b"0")
         if epoch < seen:
-            raise Stale(f"{key}: epoch {epoch} came after {seen}", hint="another owner has the lease")
+            raise Stale(f"{key}: epoch {epoch} came after {seen}", seen=seen, hint="another owner has the lease")
         self.shelf.put(f"fences/{key}", str(epoch).encode())
 
     def look(self) -> list[Standing]:

@@ -64,15 +64,18 @@ COMMANDS: tuple[Command, ...] = (
         commands=(Command("check", "Run the conformance suite against an environment.", "drivers:check"),),
     ),
     Command("doctor", "What works on this machine, and how to mend the rest.", "doctor:doctor", _HEALTH),
+    Command("worker", "Do the duties: settle, clean up, sweep, until stopped.", "worker:worker", _HEALTH),
+    Command("sweep", "Find places that belong to no lease; --apply: destroy them.", "sweep:sweep", _HEALTH),
     Command("verify", "Check every lease against its journal.", "verify:verify", _HEALTH),
     Command("prune", "Delete leases that ended long ago, with their journals.", "prune:prune", _HEALTH),
     Command(
         "db",
-        "The store: upgrade, current.",
+        "The store: upgrade, current, restored.",
         section=_HEALTH,
         commands=(
             Command("upgrade", "Create the store, or bring it to this version.", "database:upgrade"),
             Command("current", "Say which version the store is at.", "database:current"),
+            Command("restored", "After restoring a backup: see what stands, settle it.", "database:restored"),
         ),
     ),
 )

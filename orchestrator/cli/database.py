@@ -1,11 +1,13 @@
 """``leasehold db``: the store's version."""
 
 import asyncio
+from typing import Annotated
 
 import typer
 from leasehold.orchestrator.cli.display import emit, out
 from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import choices_of, perform, settings_of
+from leasehold.orchestrator.cli.sweep import record
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.store.migration import HEAD
 from leasehold.orchestrator.store.store import Store
@@ -37,3 +39,41 @@ def current(context: typer.Context, as_json: Json = False) -> int:
         what = "install a newer Leasehold" if version > HEAD else "leasehold db upgrade brings it there"
         out(f"the store {shown_url(url)} is at version {version}, this Leasehold's is {HEAD}; {what}")
     return 0 if version == HEAD else 1
+
+
+def restored(
+    context: typer.Context,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Begin the new incarnation and settle every open lease.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """After the store was restored from a backup: bring it and what stands outside together again.
+
+    Lists every open lease with its plan, and whose each place is that the drivers list. With --apply a new
+    incarnation begins, whose epochs are above all that places have seen, and every open lease is settled;
+    places of leases that the backup did not have are then left for leasehold sweep --unknown.
+    """
+
+    async def work(orchestrator: Orchestrator) -> int:
+        done = await orchestrator.restored(apply=apply)
+        if as_json:
+            leases = [{"lease_id": each.lease_id, "done": each.done, "outcome": each.outcome} for each in done.leases]
+            places = [record(place) for place in done.places]
+            emit({"applied": apply, "incarnation": done.incarnation, "leases": leases, "places": places})
+        else:
+            for place in done.places:
+                out(str(place))
+            for lease in done.leases:
+                out(f"lease {lease.lease_id}: {'' if apply else 'would '}{lease.outcome}")
+            what = "has begun" if apply else "would begin with --apply"
+            out(
+                f"{_many(len(done.leases), 'open lease')}, {_many(len(done.places), 'place')}; a new incarnation {what}"
+            )
+        return 0 if not apply or all(lease.done for lease in done.leases) else 1
+
+    return perform(context, work, seconds=None)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

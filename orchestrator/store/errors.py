@@ -28,6 +28,17 @@ class StoreTooNew(StoreError):
     """The store was migrated by a newer Leasehold than this one."""
 
 
+class StoreBehind(StoreError):
+    """A place has seen an epoch that this store has not drawn: the store was restored from a backup."""
+
+    def __init__(self, what: str, seen: int, drawn: int) -> None:
+        super().__init__(
+            f"store_behind: {what} has seen epoch {seen}, and this store has drawn none after {drawn}; "
+            "nothing was written or destroyed",
+            hint="if the store was restored from a backup, run leasehold db restored",
+        )
+
+
 class StaleWrite(Exception):
     """The lease has moved on: its version or epoch is not the one that the write expected."""
 

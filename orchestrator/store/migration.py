@@ -8,7 +8,7 @@ from leasehold.orchestrator.store.ids import Ids
 from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
-HEAD = "0004"
+HEAD = "0005"
 _LOCK_SECONDS = 60
 _STATEMENT_SECONDS = 3600  # a new index over many leases takes its time
 

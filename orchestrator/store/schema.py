@@ -7,7 +7,23 @@ an id's beginning and its order mean the same on both.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Select, Sequence, Table, Text, column, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Executable,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    Sequence,
+    Table,
+    Text,
+    column,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy import table as named
 from sqlalchemy.schema import SchemaItem
 
@@ -33,6 +49,7 @@ class Schema:
     hold: Table
     activity: Table
     execution_workspace: Table
+    sighting: Table
     epochs: Sequence | None
 
     @property
@@ -46,6 +63,20 @@ class Schema:
     def channel(self) -> str:
         """Where processes give each other hints, on PostgreSQL."""
         return f"{self.prefix}hint"
+
+    @property
+    def next_epoch(self) -> Executable:
+        """Draws the next one, and gives it."""
+        if self.epochs is None:
+            raised = update(self.ledger).values(epoch=self.ledger.c.epoch + 1)
+            return raised.returning(self.ledger.c.epoch)
+        return select(self.epochs.next_value())
+
+    def jump_to(self, epoch: int) -> Executable:
+        """Has the next epochs be drawn after this one."""
+        if self.epochs is None:
+            return update(self.ledger).values(epoch=epoch)
+        return select(func.setval(self.epochs.name, epoch))
 
     @property
     def version_table(self) -> str:
@@ -211,6 +242,15 @@ def schema(prefix: str = DEFAULT_PREFIX, dialect: str = "sqlite") -> Schema:
             Column("metadata", Text, nullable=False),
             Column("created_at", BigInteger, nullable=False),
             Column("updated_at", BigInteger, nullable=False),
+        ),
+        sighting=table(
+            "sighting",
+            Column("driver", Text, primary_key=True),
+            Column("place", Text, primary_key=True),
+            Column("key", Text, nullable=False),
+            Column("first_seen", BigInteger, nullable=False),
+            Column("last_seen", BigInteger, nullable=False),
+            Column("decided_at", BigInteger),
         ),
         epochs=Sequence(f"{prefix}epoch", metadata=metadata) if shared else None,
     )

@@ -96,6 +96,15 @@ class Store:
         if self._own:
             await asyncio.to_thread(self.engine.dispose)
 
+    async def drawn(self) -> int:
+        """The highest epoch that was drawn."""
+        return await self.read(lambda connection: connection.scalar(self.schema.drawn) or 0)
+
+    async def draw(self) -> int:
+        """The next epoch of the ledger."""
+        epoch: int = await self.writer.job(lambda connection: connection.execute(self.schema.next_epoch).scalar_one())
+        return epoch
+
     async def read(self, query: Callable[[Connection], T]) -> T:
         """What a query answers, run in a thread with a connection of its own."""
         return await asyncio.to_thread(self.read_now, query)

@@ -22,8 +22,14 @@ NAMING = {
     "env probe": ["E"],
     "env archive": ["E"],
     "drivers check": ["E"],
+    "replay": ["L", "--force"],
 }
-NAMELESS = {"prune", "env list", "env add", "drivers", "doctor", "verify", "db upgrade", "db current"}
+# those of the last line are the duties of whoever runs the ledger, as verify is
+NAMELESS = {"prune", "env list", "env add", "drivers", "doctor", "verify", "db upgrade", "db current"} | {
+    "worker",
+    "sweep",
+    "db restored",
+}
 OTHER = {"LEASEHOLD_COMPANY": "other"}
 
 

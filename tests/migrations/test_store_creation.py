@@ -47,6 +47,7 @@ async def test_a_store_of_the_first_version_gets_the_later_ones_tables(tmp_path:
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("DROP INDEX leasehold_lease_company")
         raw.execute("DROP TABLE leasehold_execution_workspace")
+        raw.execute("DROP TABLE leasehold_sighting")
         raw.execute("ALTER TABLE leasehold_environment DROP COLUMN max_leases")
         raw.execute("UPDATE leasehold_version SET version_num = '0001'")
     store = await Store.open(url(path))

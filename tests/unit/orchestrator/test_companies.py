@@ -15,7 +15,8 @@ from sqlalchemy import Connection, select
 
 OURS, THEIRS = "ours", "theirs"
 # what opens, serves every company alike, or is another's under a second name
-APART = {"open", "lease"}
+# the last five are the duties of whoever runs the ledger: they name no company, and act for all
+APART = {"open", "lease", "duties", "worker", "work", "sweep", "restored"}
 
 
 def public() -> list[str]:

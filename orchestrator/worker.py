@@ -1,0 +1,159 @@
+"""The worker: the duties and the sweep in a loop, with any number of others beside it."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from leasehold.drivers.durable import write_whole
+from leasehold.orchestrator.duties import Deed, Duties
+from leasehold.orchestrator.moment import iso
+from leasehold.orchestrator.owner import Owner
+from leasehold.orchestrator.request import SweepBy
+from leasehold.orchestrator.settings import Settings
+from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.sweep import Decision, Sweep, Verdict
+
+_LONGEST_PAUSE = 30.0
+_JITTER = 0.2
+_NEWS = frozenset({Verdict.DESTROYED, Verdict.DESTROY, Verdict.LEFT})
+
+Told = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    return
+
+
+class Worker:
+    """Does what is due, pass after pass, until it is stopped.
+
+    ``told`` hears one line a decision. Where ``health`` names a file, it is written after each pass: JSON
+    with ``at``, ``passes``, ``deeds``, ``destroyed`` and ``error`` (why the last pass failed; null where it
+    did not).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        owner: Owner,
+        duties: Duties,
+        sweep: Sweep,
+        settings: Settings,
+        *,
+        told: Told = _silent,
+        sweeps: SweepBy = SweepBy.APPLY,
+        health: Path | None = None,
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._duties = duties
+        self._sweep = sweep
+        self._settings = settings
+        self._told = told
+        self._sweeps = sweeps
+        self._health = health
+        self._stop = asyncio.Event()
+        self._sweep_at = 0.0
+        self._sweeping: asyncio.Task[None] | None = None
+        self._said: dict[tuple[str, str], Verdict] = {}
+        self.passes = 0
+        self.deeds = 0
+        self.destroyed = 0
+        self.error: str | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator["Worker"]:
+        """Run beside the block; at its end, finish what is under way."""
+        task = asyncio.create_task(self.run(), name="leasehold-worker")
+        try:
+            yield self
+        finally:
+            self.stop()
+            await task
+
+    def stop(self) -> None:
+        """End the loop after the pass that is under way."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Pass after pass, until ``stop``. A store that fails is waited for, longer each time."""
+        pause = self._settings.worker_seconds
+        while not self._stop.is_set():
+            try:
+                await self._duties.begin(self._deed)
+                await self._begin_sweep()
+                self.error, pause = None, self._settings.worker_seconds
+            except StoreError as error:
+                self.error, pause = str(error), min(_LONGEST_PAUSE, 2 * pause)
+                self._told(f"the store: {error}")
+            self.passes += 1
+            await self._write_health()
+            await self._rest(pause * random.uniform(1 - _JITTER, 1 + _JITTER))
+        await self._duties.rest()
+        if self._sweeping is not None:
+            await self._sweeping
+        await self._write_health()
+
+    async def once(self) -> list[Deed]:
+        """One pass over what is due, to its end. Raises ``StoreError``."""
+        return await self._duties.once(self._deed)
+
+    def _deed(self, deed: Deed) -> None:
+        self.deeds += 1
+        self._told(str(deed))
+
+    async def _begin_sweep(self) -> None:
+        """Sweep beside the passes, where one is due and none is under way."""
+        idle = self._sweeping is None or self._sweeping.done()
+        if self._sweeps is not SweepBy.NEVER and idle and time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + self._settings.sweep_seconds
+            await self._owner.remove_old()
+            self._sweeping = asyncio.create_task(self._swept(), name="leasehold-sweep")
+
+    async def _swept(self) -> None:
+        try:
+            self._report(await self._sweep.sweep(apply=self._sweeps is SweepBy.APPLY, patience=0.0))
+        except StoreError as error:
+            self.error = str(error)
+            self._told(f"the sweep: {error}")
+
+    def _report(self, decisions: list[Decision]) -> None:
+        """Say what is new: a verdict that stands since the last sweep is not told again."""
+        before, self._said = self._said, {}
+        for decision in decisions:
+            self.destroyed += decision.verdict is Verdict.DESTROYED
+            if decision.verdict in _NEWS:
+                self._said[decision.driver, decision.place] = decision.verdict
+                if before.get((decision.driver, decision.place)) is not decision.verdict:
+                    self._told(str(decision))
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    async def _write_health(self) -> None:
+        if self._health is None:
+            return
+        record: dict[str, Any] = {
+            "at": iso(self._store.clock.now()),
+            "pid": os.getpid(),
+            "passes": self.passes,
+            "deeds": self.deeds,
+            "destroyed": self.destroyed,
+            "error": self.error,
+        }
+        data = (json.dumps(record) + "\n").encode()
+        try:
+            await asyncio.to_thread(write_whole, self._health, data, mode=0o644)
+        except OSError as error:
+            self._told(f"the health file {self._health} cannot be written: {error}")
