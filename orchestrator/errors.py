@@ -1,6 +1,13 @@
 """What callers of the library catch."""
 
-from leasehold.orchestrator.store.errors import StoreAbsent, StoreBehind, StoreError, StoreLost, StoreTooNew, StoreUrlWrong
+from leasehold.orchestrator.store.errors import (
+    StoreAbsent,
+    StoreBehind,
+    StoreError,
+    StoreLost,
+    StoreTooNew,
+    StoreUrlWrong,
+)
 from leasehold.states import ErrorCode, IllegalTransition
 
 __all__ = [
