@@ -240,14 +240,14 @@ class Operations:
         for_seconds = None if grace is None else seconds(grace, none=True)
         return await self._sweep.sweep(apply=apply, grace=for_seconds, unknown=unknown, ledgers=ledgers)
 
-    async def duties(self, *, told: Callable[[str], None] = _silent) -> list[Deed]:
+    async def duties(self, *, told: Callable[[str], None] | None = None) -> list[Deed]:
         """One pass over all that is due now in the whole ledger, as a worker does them, to its end."""
-        return await self._duties.once(lambda deed: told(str(deed)))
+        return await self._duties.once(None if told is None else lambda deed: told(str(deed)))
 
     def worker(
         self,
         *,
-        told: Callable[[str], None] = _silent,
+        told: Callable[[str], None] | None = None,
         sweeps: str | SweepBy = SweepBy.APPLY,
         health: Path | None = None,
     ) -> "AbstractAsyncContextManager[Worker]":
@@ -256,18 +256,18 @@ class Operations:
         ``told`` hears one line a decision; ``sweeps`` is ``apply``, ``report`` or ``never``; ``health`` is a file
         that each pass writes.
         """
-        return self._worker(told, sweeps, health).running()
+        return self._worker(told or _silent, sweeps, health).running()
 
     async def work(
         self,
         until: asyncio.Event,
         *,
-        told: Callable[[str], None] = _silent,
+        told: Callable[[str], None] | None = None,
         sweeps: str | SweepBy = SweepBy.APPLY,
         health: Path | None = None,
     ) -> Worker:
         """The same until an event is set, and no longer than what is then under way takes."""
-        worker = self._worker(told, sweeps, health)
+        worker = self._worker(told or _silent, sweeps, health)
         async with worker.running():
             await until.wait()
         return worker
