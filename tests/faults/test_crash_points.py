@@ -10,12 +10,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paths import PATHS, Case, live, recover, verdict
+from leasehold.states import Policy
+from paths import PATHS, Case, journals, live, recover, verdict
+from protocol import Rules, Step, paths, strays
 from scenes import SCENES, clear
 
 POINTS = Path(__file__).with_name("points.txt")
@@ -118,7 +121,19 @@ def nothing_is_left(case: Case) -> list[str]:
 def is_recovered(cases: Cases, case: Case) -> list[str]:
     """What is wrong once another process has recovered it."""
     assert not cases.run(recover, replace(case, kill=None))
-    return [*verdict(case).wrong, *(f"it leaked {left}" for left in nothing_is_left(case))]
+    wrong = [*verdict(case).wrong, *(f"it leaked {left}" for left in nothing_is_left(case))]
+    for journal in journals(case):
+        wrong += [f"no worker of the model does this: {stray}" for stray in strays(journal, model())]
+    return wrong
+
+
+@cache
+def model() -> set[Step]:
+    """All that a worker may commit, after two faults: what real ones did is held to it."""
+    worlds = [Rules(), Rules(resume=True), Rules(policy=Policy.RETAIN_ON_FAILURE)]
+    reused = Rules(policy=Policy.REUSE_BY_ENVIRONMENT)
+    worlds += [reused, reused._replace(provisions=False), reused._replace(provisions=False, resume=True)]
+    return paths(*(rules._replace(faults=2) for rules in worlds))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -126,7 +141,7 @@ def is_recovered(cases: Cases, case: Case) -> list[str]:
 @pytest.mark.parametrize(
     ("scene", "every"),
     [
-        ("scripted", 12),
+        ("scripted", 16),
         pytest.param("scripted", 3, marks=pytest.mark.long),
         *(pytest.param(scene, 7, marks=pytest.mark.long) for scene in OTHERS),
         *(pytest.param(scene, 1, marks=NIGHTLY) for scene in SCENES),

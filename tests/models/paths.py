@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from leasehold.orchestrator import EnvironmentRunError, Orchestrator, Settings
 from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.verify import verify
-from leasehold.states import CleanupState, ErrorCode, Facts, LeaseState
+from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState
 from recorder import Breaks, RecordedDriver, Recorder
 from scenes import FAILING, SCENES, marker
 from sqlalchemy import Connection, update
@@ -157,6 +158,12 @@ def verdict(case: Case) -> Verdict:
     return Verdict(**json.loads((case.folder / "verdict").read_text()))
 
 
+def journals(case: Case) -> list[list[Entry]]:
+    """The journals of the case's leases, as they were once it was recovered."""
+    found: list[list[Entry]] = pickle.loads((case.folder / "journals").read_bytes())
+    return found
+
+
 def _noting(case: Case, work: Any) -> None:
     try:
         asyncio.run(work)
@@ -205,6 +212,8 @@ async def _recover(case: Case) -> None:
         for row in await _rows(orchestrator):
             if row.facts.state.live or row.facts.cleanup.open or row.facts.pending_event is not None:
                 found.wrong.append(f"{row.terms.id} has not ended: {row.facts}")
+        journals = [await orchestrator.journal(row.terms.id) for row in after]
+    (case.folder / "journals").write_bytes(pickle.dumps(journals))
     (case.folder / "verdict").write_text(json.dumps(asdict(found)))
 
 
