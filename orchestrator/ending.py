@@ -61,7 +61,7 @@ class Ending:
 
     async def place(self, lease: Lease, event: CleanupEvent | None = None) -> None:
         """End the place as the policy says. What goes wrong is recorded, never raised over a first error."""
-        await self._let_go(lease)
+        await self.let_go(lease)
         if lease.ahead.cleanup in _DUE:
             event = event or self._ending(lease)
             step = Step(str(event))
@@ -118,7 +118,7 @@ class Ending:
         pause = min(_LONGEST_PAUSE, 2.0 ** min(lease.ahead.cleanup_tries + 1, 11))
         return self._commits.store.clock.now() + int(pause * 1e6)
 
-    async def _let_go(self, lease: Lease) -> None:
+    async def let_go(self, lease: Lease) -> None:
         """End the commands that run through this process before their place goes."""
         target, lease.target = lease.target, None
         if target is not None:

@@ -16,6 +16,7 @@ from leasehold.orchestrator.draft import Draft
 from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.machine import TableMachine
+from leasehold.orchestrator.provisioning import ProvisionFailed
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import NOTHING
 from leasehold.orchestrator.step import Failure, Interrupted, News, Step, StepFailed
@@ -96,7 +97,8 @@ class Engine:
             cause = f"{error.__class__.__name__}: {cause}"
         code = error_table.code(event, error)
         hint = error.hint if isinstance(error, DriverError) else ""
-        return StepFailed(Failure(code, _message(lease, event, cause), event.value, event), hint)
+        stderr = error.stderr if isinstance(error, ProvisionFailed) else ""
+        return StepFailed(Failure(code, _message(lease, event, cause), event.value, event, stderr), hint)
 
     def adopt(self, lease: Lease, event: LeaseEvent, **details: Any) -> None:
         """Draft that an open step which an earlier owner began is done: its place says so."""
@@ -198,6 +200,8 @@ class Engine:
         draft = commits.draft(lease)
         now = commits.store.clock.now()
         details: dict[str, Any] = {"stage": failure.stage, "message": failure.message}
+        if failure.stderr:
+            details["stderr"] = failure.stderr
         event, kind, attempt = LeaseEvent.FAIL, Kind.DONE, None
         if failure.event is not None:
             event, kind, attempt = failure.event, Kind.FAILED, draft.facts.pending_attempt

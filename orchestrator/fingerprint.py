@@ -18,7 +18,7 @@ def fingerprint(ledger: str, driver: Driver, config: BaseModel, pinned: str, ter
     request = terms.request
     parts = [driver.name, driver.version, pinned, str(terms.mode), request.branch, str(request.untracked)]
     parts += request.excludes
-    parts += [secret.resolve() for secret in _secrets(config)]
+    parts += [secret.resolve() for secret in secrets_of(config)]
     hashed = blake2b(digest_size=16, key=ledger.encode())
     for part in parts:
         text = (part or "").encode("utf-8", "surrogatepass")
@@ -26,14 +26,15 @@ def fingerprint(ledger: str, driver: Driver, config: BaseModel, pinned: str, ter
     return hashed.hexdigest()
 
 
-def _secrets(value: Any) -> Iterable[SecretRef]:
+def secrets_of(value: Any) -> Iterable[SecretRef]:
+    """Every secret that a config names."""
     if isinstance(value, SecretRef):
         yield value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _secrets(getattr(value, name))
+            yield from secrets_of(getattr(value, name))
     elif isinstance(value, Mapping):
-        yield from _secrets(list(value.values()))  # pyright: ignore[reportUnknownArgumentType]  # whatever it holds
+        yield from secrets_of(list(value.values()))  # pyright: ignore[reportUnknownArgumentType]  # whatever it holds
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in cast(Iterable[Any], value):
-            yield from _secrets(inner)
+            yield from secrets_of(inner)

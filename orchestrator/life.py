@@ -218,6 +218,12 @@ class Life:
         self._steps.driver_of(lease)
         await self._steps.resolve_target(lease, Step(LeaseEvent.TARGET.value))
 
+    async def part(self, leases: Iterable[Lease]) -> None:
+        """This process ends while it holds leases: what it runs there ends, and others may take them over."""
+        for lease in tuple(leases):
+            lease.lose("its orchestrator was closed")
+            await self._ending.let_go(lease)
+
     async def settled(self, lease: Lease, operation: Coroutine[Any, Any, T]) -> T:
         """Run an operation. A cancelled caller waits until its step is settled, and then is cancelled."""
         loop = asyncio.get_running_loop()

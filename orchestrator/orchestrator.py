@@ -115,6 +115,7 @@ class Orchestrator(Operations, EntryPoints):
         try:
             yield orchestrator
         finally:
+            await orchestrator._life.part(orchestrator._owner.leases.values())
             await orchestrator._owner.close()
             await store.close()
 

@@ -9,12 +9,16 @@ from leasehold.states import ErrorCode, LeaseEvent
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a lease fails. ``event`` is the step that failed; none where no step did."""
+    """Why a lease fails. ``event`` is the step that failed; none where no step did.
+
+    ``stderr`` is the last of what a command wrote there.
+    """
 
     code: ErrorCode
     message: str
     stage: str
     event: LeaseEvent | None = None
+    stderr: str = ""
 
 
 @dataclass(slots=True)

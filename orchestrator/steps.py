@@ -36,7 +36,7 @@ from leasehold.orchestrator.fingerprint import fingerprint
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.offer import check_offer, first_problem, with_environment
 from leasehold.orchestrator.place_request import place_request, realized_cwd, subjects
-from leasehold.orchestrator.provisioning import provision_detail
+from leasehold.orchestrator.provisioning import ProvisionFailed, told_to
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import ProvenAbsent, Step, StillUnknown
@@ -191,7 +191,7 @@ class Steps(Verbs):
         )
         result = await self.verb(lease, step, context, target.execute(command), stoppable=True)
         if not result.ok:
-            raise Refused(provision_detail(result))
+            raise ProvisionFailed(result, await asyncio.to_thread(told_to, lease))
         await self._baseline(lease, step, context)
 
     async def provisioned(self, lease: Lease, step: Step) -> None:

@@ -5,15 +5,16 @@ on both stores. What a driver and a store must do together is here, and in ``tes
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from bench import print_of, repository, sh
 from leasehold.drivers import Mode
-from leasehold.orchestrator import Orchestrator, Settings
+from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator, Settings
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.verify import verify
-from leasehold.states import CleanupState, LeaseState
+from leasehold.states import CleanupState, Kind, LeaseState
 
 MODES = [*Mode]
 
@@ -70,3 +71,43 @@ async def test_lives_side_by_side_keep_their_trees_apart(store_url: str, state_f
         leases = await asyncio.gather(*(life(orchestrator, number) for number in range(4)))
         assert {lease.cleanup for lease in leases} == {CleanupState.SUCCEEDED}
         assert [finding async for finding in verify(orchestrator.store)] == []
+
+
+async def test_of_a_failed_provision_the_journal_keeps_the_last_of_what_it_said(
+    store_url: str, state_folder: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_TOKEN", "hunter2hunter2")
+    async with Orchestrator.open(store_url, settings=Settings(state_folder=state_folder)) as orchestrator:
+        variables = {"SECRET": "env:HOST_TOKEN"}
+        await orchestrator.environments.add("default", "place", "local", {"variables": variables})
+        command = "echo first >&2; seq 2000 >&2; echo $TOKEN and $SECRET are no good >&2; exit 9"
+        with pytest.raises(EnvironmentRunError, match=r"exit code 9: first$") as caught:
+            await orchestrator.acquire(
+                environment="place", workspace=workspace, mode=Mode.COPY, provision=command, env={"TOKEN": "swordfish"}
+            )
+        [failed] = [row for row in await orchestrator.journal(caught.value.lease_id or "") if row.kind is Kind.FAILED]
+        said = failed.details["stderr"]
+        assert said.endswith("1999\n2000\n[redacted] and [redacted] are no good\n")
+        assert len(said) == 4096
+
+
+async def test_an_orchestrator_that_is_closed_ends_what_it_runs_in_leases_it_holds(
+    store_url: str, state_folder: Path, workspace: Path, eventually: Callable[[Callable[[], bool]], Awaitable[None]]
+) -> None:
+    def children() -> set[str]:
+        lists = Path("/proc/self/task").glob("*/children")
+        return {pid for children in lists for pid in children.read_text().split()}
+
+    before = children()
+    async with Orchestrator.open(store_url, settings=Settings(state_folder=state_folder)) as orchestrator:
+        lease = await orchestrator.acquire(workspace=workspace, mode=Mode.COPY)
+        assert (await lease.exec("true")).ok
+        running = asyncio.ensure_future(lease.exec("sleep", "300"))
+        await eventually(lambda: not children() <= before)
+    with pytest.raises(LeaseLost, match="its orchestrator was closed"):
+        await running
+    assert children() <= before
+    async with Orchestrator.open(store_url, settings=Settings(state_folder=state_folder)) as orchestrator:
+        await orchestrator.fail(lease.id, "its platform ended")
+        row = await orchestrator.ledger.find("default", lease.id)
+        assert (row.facts.error_code, row.facts.cleanup) == ("lease_owner_lost", CleanupState.SUCCEEDED)
