@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults nightly check bench format docs wheel clean
+.PHONY: help run test faults nightly check bench format docs before clean
 
 help: ## what there is to type
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ format: $(READY) ## put the code in its form
 
 docs: $(READY) ## make the generated pages anew
 	@$(BIN)/python docs/generate.py
+
+before: $(READY) ## at a release: keep its wheel, which the next version's tests run beside
+	@rm -rf build/before tests/migrations/before && mkdir -p build/before
+	@git archive HEAD | tar -x -C build/before
+	@$(BIN)/python -m build -q --wheel --outdir tests/migrations/before build/before
+	@rm -rf build/before && ls tests/migrations/before
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

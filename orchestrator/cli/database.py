@@ -9,7 +9,7 @@ from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import choices_of, perform, settings_of
 from leasehold.orchestrator.cli.sweep import record
 from leasehold.orchestrator.orchestrator import Orchestrator
-from leasehold.orchestrator.store.migration import HEAD
+from leasehold.orchestrator.store.migration import HEAD, suits
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.url import shown_url
 
@@ -25,7 +25,7 @@ def upgrade(context: typer.Context) -> int:
 
 
 def current(context: typer.Context, as_json: Json = False) -> int:
-    """Say which version the store is at, and change nothing. Exit code 1: it is not this Leasehold's."""
+    """Say which version the store is at, and change nothing. Exit code 1: this Leasehold does not work with it."""
     settings = settings_of(choices_of(context))
     url = settings.store_url()
     version = asyncio.run(Store.version_at(url, patience=settings.store_patience_seconds, prefix=settings.table_prefix))
@@ -35,10 +35,12 @@ def current(context: typer.Context, as_json: Json = False) -> int:
         out(f"there is no store at {shown_url(url)}; leasehold db upgrade makes it")
     elif version == HEAD:
         out(f"the store {shown_url(url)} is at version {version}, which is this Leasehold's")
+    elif suits(version):
+        out(f"the store {shown_url(url)} is at version {version}, with which this Leasehold ({HEAD}) works, too")
     else:
         what = "install a newer Leasehold" if version > HEAD else "leasehold db upgrade brings it there"
         out(f"the store {shown_url(url)} is at version {version}, this Leasehold's is {HEAD}; {what}")
-    return 0 if version == HEAD else 1
+    return 0 if version is not None and suits(version) else 1
 
 
 def restored(

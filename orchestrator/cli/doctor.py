@@ -13,7 +13,7 @@ from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import choices_of, settings_of
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.store.errors import StoreError
-from leasehold.orchestrator.store.migration import HEAD
+from leasehold.orchestrator.store.migration import HEAD, suits
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.url import shown_url
 from pydantic import ValidationError
@@ -53,7 +53,7 @@ async def _store(settings: Settings) -> Check:
         return Check("store", False, f"{shown_url(url)}: {error}", error.hint)
     if at is None:
         return Check("store", True, f"{shown_url(url)}: not there yet; the first run makes it")
-    if at > HEAD:
+    if at > HEAD and not suits(at):
         return Check(
             "store", False, f"{shown_url(url)}: at version {at}, newer than {HEAD}", "install a newer Leasehold"
         )

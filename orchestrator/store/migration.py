@@ -1,4 +1,8 @@
-"""Creating and migrating a store, in one transaction together with its version stamp."""
+"""Creating and migrating a store, in one transaction together with its version stamp.
+
+The first two digits of a version are its series, one for each minor of Leasehold. Within a series a migration only
+adds what older code does not miss, so that the code before runs beside this one on one store (CONTRIBUTING.md).
+"""
 
 import sqlite3
 
@@ -9,6 +13,7 @@ from leasehold.orchestrator.store.schema import Schema
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 HEAD = "0005"
+_SERIES = slice(0, 2)
 _LOCK_SECONDS = 60
 _STATEMENT_SECONDS = 3600  # a new index over many leases takes its time
 
@@ -21,6 +26,11 @@ def current(connection: Connection, schema: Schema) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {quoted}")).scalar()
 
 
+def suits(version: str) -> bool:
+    """Whether this code works with a store of that version: its own, or a later one of its series."""
+    return version >= HEAD and version[_SERIES] == HEAD[_SERIES]
+
+
 def ensure(engine: Engine, schema: Schema, *, make: bool) -> None:
     """Bring the store to this code's version; where there is none, ``make`` it.
 
@@ -30,7 +40,7 @@ def ensure(engine: Engine, schema: Schema, *, make: bool) -> None:
         version = current(connection, schema)
     if version is None and not make:
         raise StoreAbsent(str(engine.url))
-    if version == HEAD:
+    if version is not None and suits(version):
         return
     if version is not None and version > HEAD:
         raise StoreTooNew(

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,17 @@ class Ran:
 
 @dataclass
 class CommandLine:
-    """Runs ``leasehold`` with its own home, state folder and store, which ``url`` names."""
+    """Runs ``leasehold`` with its own home, state folder and store, which ``url`` names.
+
+    ``program`` is what is run; ``path`` has another version's packages.
+    """
 
     home: Path
     work: Path
     state_folder: Path
     url: str
+    program: Sequence[str | Path] = (LEASEHOLD,)
+    path: Path | None = None
     started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
 
     @property
@@ -54,6 +59,7 @@ class CommandLine:
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
         return {
             **kept,
+            **({} if self.path is None else {"PYTHONPATH": str(self.path)}),
             "HOME": str(self.home),
             "SHELL": "/bin/sh",
             "LEASEHOLD_STATE_FOLDER": str(self.state_folder),
@@ -66,7 +72,7 @@ class CommandLine:
     ) -> Ran:
         """Run to the end; ``code`` is the exit code that it must have. No run may print a trace."""
         done = subprocess.run(
-            [LEASEHOLD, *arguments],
+            [*self.program, *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -85,7 +91,7 @@ class CommandLine:
     def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start one that the test will signal or wait for."""
         process = subprocess.Popen(
-            [LEASEHOLD, *arguments],
+            [*self.program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
