@@ -56,5 +56,8 @@ before: $(READY) ## at a release: keep its wheel, which the next version's tests
 	@$(BIN)/python -m build -q --wheel --outdir tests/migrations/before build/before
 	@rm -rf build/before && ls tests/migrations/before
 
+record: $(READY) ## record the README's picture of a run that is killed and settled
+	@$(BIN)/python docs/record.py docs/images/killed.svg
+
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

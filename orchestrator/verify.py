@@ -4,7 +4,7 @@ Reads leases in pages, so memory is bounded. What it does not check is free, and
 docs/reference/verify.md: settings, wishes of other processes, and what only people read.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
@@ -50,13 +50,18 @@ class Finding:
     why: str
 
 
-async def verify(store: Store) -> AsyncIterator[Finding]:
-    """Everything that is wrong in the store, lease by lease; nothing where all is well."""
+async def verify(store: Store, counted: Callable[[int], None] | None = None) -> AsyncIterator[Finding]:
+    """Everything that is wrong in the store, lease by lease; nothing where all is well.
+
+    ``counted`` hears how many leases were read, page by page.
+    """
     for finding in await store.read(lambda connection: list(_orphans(connection, store.schema))):
         yield finding
     after = ""
     while True:
-        last, findings = await store.read(partial(_page, store=store, after=after))
+        last, count, findings = await store.read(partial(_page, store=store, after=after))
+        if counted is not None:
+            counted(count)
         for finding in findings:
             yield finding
         if last is None:
@@ -86,11 +91,11 @@ def _orphans(connection: Connection, tables: Schema) -> Iterator[Finding]:
             yield Finding(row.lease_id, 2, f"{row.subject} is held by a lease that owes no place")
 
 
-def _page(connection: Connection, store: Store, after: str) -> tuple[str | None, list[Finding]]:
+def _page(connection: Connection, store: Store, after: str) -> tuple[str | None, int, list[Finding]]:
     lease, journal, hold = store.schema.lease, store.schema.journal, store.schema.hold
     rows = connection.execute(select(lease).where(lease.c.id > after).order_by(lease.c.id).limit(_PAGE)).all()
     if not rows:
-        return None, []
+        return None, 0, []
     ledger = connection.scalar(select(store.schema.ledger.c.id)) or ""
     first, last = rows[0].id, rows[-1].id
     between = select(journal).where(journal.c.lease_id.between(first, last))
@@ -104,7 +109,7 @@ def _page(connection: Connection, store: Store, after: str) -> tuple[str | None,
         findings += _lease(row, journals.get(row.id, []), holds.get(row.id, set()), ledger)
         if row.cleanup == CleanupState.HANDED_OVER.value:
             findings += _handed_over(connection, lease, row, journals.get(row.id, []))
-    return last, findings
+    return last, len(rows), findings
 
 
 def _handed_over(connection: Connection, lease: Table, row: Any, journal: Sequence[Any]) -> Iterator[Finding]:

@@ -46,4 +46,4 @@ def worker(
         told(f"worker: ends after {done.passes} passes and {done.deeds} deeds")
         return 0
 
-    return perform(context, work, seconds=None)
+    return perform(context, work, seconds=None, makes=True)

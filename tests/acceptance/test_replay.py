@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,3 +68,11 @@ def test_what_cannot_be_replayed(cli: CommandLine) -> None:
     assert running.stdout is not None
     running.stdout.readline()
     assert "is held by process" in cli("replay", cli.lease()["id"], code=1).error
+
+
+def test_the_recorded_demonstration_plays() -> None:
+    """Every step of the README's picture, again."""
+    recorder = Path(__file__).parents[2] / "docs" / "record.py"
+    played = subprocess.run([sys.executable, recorder], capture_output=True, text=True, timeout=120, check=False)
+    assert played.returncode == 0, played.stderr
+    assert played.stdout.endswith("1 lease checked: nothing is wrong\n")
