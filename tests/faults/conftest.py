@@ -1,16 +1,20 @@
 """What the tests of faults share: a server and a command line of their own, and clocks that are wrong."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cases import Cases
 from commandline import CommandLine
 from postgres import PostgresServer
+from scenes import clear
 
 
 @pytest.fixture
@@ -86,3 +90,24 @@ def small(folder: Path, require: Callable[[str], str]) -> Iterator[Callable[[int
     yield make
     for path in made:
         subprocess.run(["umount", "-l", path], check=True, timeout=30)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def cases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cases]:
+    """Cases on a fresh store each."""
+    if request.param == "sqlite":
+        made: Path = request.getfixturevalue("made_store")
+
+        def fresh(folder: Path) -> str:
+            return f"sqlite:///{shutil.copy(made, folder / 'state' / 'leasehold.db')}"
+    else:
+        server: Any = request.getfixturevalue("postgres")
+        database: str = request.getfixturevalue("made_database")
+
+        def fresh(folder: Path) -> str:
+            server.empty(database)
+            return str(server.url(database))
+
+    yield Cases(tmp_path, fresh, on_a_server=request.param == "postgresql")
+    for folder in tmp_path.glob("case*"):
+        clear(folder)

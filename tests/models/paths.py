@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bugs import BUGS
 from leasehold.orchestrator import EnvironmentRunError, Orchestrator, Settings
 from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.verify import verify
@@ -33,8 +34,9 @@ class Case:
     url: str
     scene: str
     path: str
-    kill: int | None = None
+    kill: int | str | None = None
     resume: bool = False
+    bug: str | None = None
 
 
 @dataclass
@@ -165,6 +167,8 @@ def journals(case: Case) -> list[list[Entry]]:
 
 
 def _noting(case: Case, work: Any) -> None:
+    if case.bug is not None:
+        BUGS[case.bug][1]()
     try:
         asyncio.run(work)
     except BaseException:
@@ -227,6 +231,8 @@ def _judge(before: Sequence[Row], after: Sequence[Row], case: Case, found: Verdi
             over = facts.expires_at is not None and facts.expires_at < row.now
             expected = {None, PATHS[case.path].code} if case.resume and not over else {ErrorCode.LEASE_OWNER_LOST}
         found.codes[row.terms.id] = code
+        if row.facts.cleanup is CleanupState.PARKED and row.facts.owners > 1:
+            found.wrong.append(f"{row.terms.id} parked after {row.facts.owners} owners")
         if code not in expected:
             found.wrong.append(f"{row.terms.id}, {facts.state} at the crash, has the first code {code}, not {expected}")
         if _unsettled(row.facts):
@@ -257,6 +263,8 @@ async def _end_what_was_kept(orchestrator: Orchestrator, rows: Sequence[Row], fo
             if made.stdout.text.count("made") > 1:
                 found.wrong.append(f"{row.terms.id} was provisioned twice over one tree")
             await lease.release()
+            if lease.facts.cleanup is CleanupState.PARKED:
+                found.wrong.append(f"{row.terms.id} parked after {lease.facts.owners} owners")
         elif row.facts.cleanup in _KEPT:
             await orchestrator.release(row.terms.id)
 

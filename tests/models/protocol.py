@@ -678,7 +678,10 @@ def strays(journal: Sequence[Entry], known: Set[Step]) -> list[str]:
     for line in journal:
         if facts.cleanup in (CleanupState.RETAINED, CleanupState.PARKED):
             break
-        after = step(facts, line)
+        try:
+            after = step(facts, line)
+        except BrokenJournal as broken:
+            return [str(broken)]
         if (line.event, line.kind) in alphabet and (shape(facts), move_of(line), shape(after)) not in known:
             found.append(f"row {line.seq}: {move_of(line)}, from {shape(facts)} to {shape(after)}")
         facts = after

@@ -34,12 +34,13 @@ Breaks = Mapping[tuple[str, str], int]
 
 
 class Recorder:
-    """The log of one process: a line a point. At the point with the number ``kill`` the process kills itself.
+    """The log of one process: a line a point. At the point of the number ``kill``, or of
+    that name, the process kills itself.
 
     ``breaks`` are verbs that answer with an error, once: (verb, before or after its effect) → at which call.
     """
 
-    def __init__(self, log: Path, kill: int | None = None, breaks: Breaks | None = None) -> None:
+    def __init__(self, log: Path, kill: int | str | None = None, breaks: Breaks | None = None) -> None:
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self._kill = kill
         self._breaks = dict(breaks or {})
@@ -51,7 +52,7 @@ class Recorder:
         """One point. The line is there before the process dies of it."""
         with self._lock:
             os.write(self._log, f"{when} {what}\n".encode())
-            if self._points == self._kill:
+            if self._kill in (self._points, f"{when} {what}"):
                 os.kill(os.getpid(), signal.SIGKILL)
                 threading.Event().wait()  # the signal reaches this thread first of all, and it does no more
             self._points += 1

@@ -25,7 +25,8 @@ class Scene:
     """One way to get places.
 
     ``config`` makes the environment's config out of the case's folder. ``standing`` lists the provider's ids
-    of the places that are there, and ``beside`` whatever else would be left behind.
+    of the places that are there, and ``beside`` whatever else would be left behind. ``executes``: commands run
+    for real.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Scene:
     standing: Callable[[Path], Sequence[str]]
     beside: Callable[[Path], Sequence[str]]
     git: bool = False
+    executes: bool = True
 
     def workspace(self, folder: Path) -> Path:
         """The tree that the runs of this folder work on, made where it is not there."""
@@ -111,7 +113,7 @@ def _worktrees(folder: Path) -> list[str]:
 SCENES = {
     scene.name: scene
     for scene in (
-        Scene("scripted", ScriptedDriver, "copy", _scripted, _scripted_standing, lambda _: ()),
+        Scene("scripted", ScriptedDriver, "copy", _scripted, _scripted_standing, lambda _: (), executes=False),
         Scene("local copy", LocalDriver, "copy", _local, _local_standing, processes),
         Scene("local worktree", LocalDriver, "git_worktree", _local, _local_standing, _worktrees, git=True),
     )
