@@ -1,5 +1,6 @@
 """What the tests of faults share: a server and a command line of their own, and clocks that are wrong."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,8 @@ import pytest
 from cases import Cases
 from commandline import CommandLine
 from postgres import PostgresServer
-from scenes import clear
+from scenes import SERVER, Scene, clear
+from sshd import Sshd
 
 
 @pytest.fixture
@@ -92,9 +94,26 @@ def small(folder: Path, require: Callable[[str], str]) -> Iterator[Callable[[int
         subprocess.run(["umount", "-l", path], check=True, timeout=30)
 
 
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """An sshd of the tests' own."""
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def cases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cases]:
-    """Cases on a fresh store each."""
+def cases(request: pytest.FixtureRequest, tmp_path: Path, require: Callable[[str], str]) -> Iterator[Cases]:
+    """Cases on a fresh store each, with what their scene needs."""
+
+    def prepare(scene: Scene, folder: Path) -> None:
+        if scene.needs:
+            require(scene.needs)
+        if scene.needs == "sshd":
+            server: Sshd = request.getfixturevalue("ssh_server")
+            (folder / SERVER).write_text(json.dumps(server.config()))
+
     if request.param == "sqlite":
         made: Path = request.getfixturevalue("made_store")
 
@@ -108,6 +127,6 @@ def cases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cases]:
             server.empty(database)
             return str(server.url(database))
 
-    yield Cases(tmp_path, fresh, on_a_server=request.param == "postgresql")
+    yield Cases(tmp_path, fresh, prepare, on_a_server=request.param == "postgresql")
     for folder in tmp_path.glob("case*"):
         clear(folder)

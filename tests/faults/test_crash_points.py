@@ -14,7 +14,9 @@ from paths import PATHS, live, recover
 from scenes import SCENES
 
 Tried = Callable[..., None]
-OTHERS = [scene for scene in SCENES if scene != "scripted"]
+LONG = {"scripted": 5, "local copy": 11, "local worktree": 13, "bubblewrap": 13}
+"""The long profile takes each so many-th point, each path another; the nightly one takes all, of all scenes."""
+
 NIGHTLY = (pytest.mark.long, pytest.mark.nightly)
 
 pytestmark = pytest.mark.timeout(600)
@@ -26,8 +28,7 @@ pytestmark = pytest.mark.timeout(600)
     ("scene", "every"),
     [
         ("scripted", 16),
-        pytest.param("scripted", 3, marks=pytest.mark.long),
-        *(pytest.param(scene, 7, marks=pytest.mark.long) for scene in OTHERS),
+        *(pytest.param(scene, every, marks=pytest.mark.long) for scene, every in LONG.items()),
         *(pytest.param(scene, 1, marks=NIGHTLY) for scene in SCENES),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 from leasehold.states import Policy
 from paths import Case, journals, recover, verdict
 from protocol import Rules, Step, paths, strays
-from scenes import SCENES
+from scenes import SCENES, Scene
 
 FORKS = multiprocessing.get_context("forkserver")
 # what a process would import while it runs is there already, so that it starts in milliseconds
@@ -24,7 +24,9 @@ FORKS.set_forkserver_preload(
         "leasehold.orchestrator.store.sqlite_backend",
         "leasehold.orchestrator.store.postgres_backend",
         "leasehold.drivers.local",
+        "leasehold.drivers.sandbox.bubblewrap",
         "leasehold.drivers.scripted",
+        "leasehold.drivers.ssh",
         "alembic.command",
         "alembic.autogenerate",
         "sqlalchemy.dialects.postgresql.psycopg",
@@ -44,7 +46,15 @@ def points(path: str) -> list[str]:
 class Cases:
     """Makes the folders and stores of the cases of one test, and runs their processes."""
 
-    def __init__(self, folder: Path, fresh: Callable[[Path], str], *, on_a_server: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fresh: Callable[[Path], str],
+        prepare: Callable[[Scene, Path], None],
+        *,
+        on_a_server: bool,
+    ) -> None:
+        self._prepare = prepare
         self.on_a_server = on_a_server
         self._folder = folder
         self._fresh = fresh
@@ -53,6 +63,8 @@ class Cases:
     def make(self, scene: str, path: str, kill: int | str | None = None) -> Case:
         folder = self._folder / f"case{next(self._numbers)}"
         (folder / "state").mkdir(parents=True)
+        if scene in SCENES:
+            self._prepare(SCENES[scene], folder)
         return Case(folder, self._fresh(folder), scene, path, kill)
 
     def run(self, work: Callable[[Case], None], case: Case) -> bool:

@@ -3,6 +3,7 @@
 A driver that lands gets a row here; every path and every crash point then runs on it.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -14,9 +15,12 @@ from typing import Any
 
 from leasehold.drivers import Driver
 from leasehold.drivers.local import LocalDriver
+from leasehold.drivers.sandbox.bubblewrap import BubblewrapDriver
 from leasehold.drivers.scripted import Provider, Reply, ScriptedDriver
 from leasehold.drivers.scripted.shelf import FolderShelf
+from leasehold.drivers.ssh import SshDriver
 
+SERVER = "server.json"
 FAILING = "echo no >&2; exit 3"  # a provision command that fails, wherever it runs
 
 
@@ -26,7 +30,7 @@ class Scene:
 
     ``config`` makes the environment's config out of the case's folder. ``standing`` lists the provider's ids
     of the places that are there, and ``beside`` whatever else would be left behind. ``executes``: commands run
-    for real.
+    for real. ``needs`` is a program that must be there.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Scene:
     beside: Callable[[Path], Sequence[str]]
     git: bool = False
     executes: bool = True
+    needs: str = ""
 
     def workspace(self, folder: Path) -> Path:
         """The tree that the runs of this folder work on, made where it is not there."""
@@ -110,12 +115,35 @@ def _worktrees(folder: Path) -> list[str]:
     return [*stray, *(branches if not places else ()), *processes(folder)]
 
 
+def _below(folder: Path) -> list[str]:
+    """What stands in the folder that the config names as the places' root."""
+    places = folder / "places"
+    return sorted(path.name for path in places.glob("*") if not path.name.startswith(".")) if places.exists() else []
+
+
+def _bubblewrap(folder: Path) -> dict[str, Any]:
+    return {"root": str(folder / "places")}
+
+
+def _ssh(folder: Path) -> dict[str, Any]:
+    """The server that the test started says how it is reached."""
+    return {**json.loads((folder / SERVER).read_text()), "root": str(folder / "places")}
+
+
+def _mirrors(folder: Path) -> list[str]:
+    """What a remote place has on this side."""
+    mirrors = folder / "state" / "mirrors"
+    return [f"mirror {path.name}" for path in mirrors.glob("*") if not path.name.startswith(".")] + processes(folder)
+
+
 SCENES = {
     scene.name: scene
     for scene in (
         Scene("scripted", ScriptedDriver, "copy", _scripted, _scripted_standing, lambda _: (), executes=False),
         Scene("local copy", LocalDriver, "copy", _local, _local_standing, processes),
         Scene("local worktree", LocalDriver, "git_worktree", _local, _local_standing, _worktrees, git=True),
+        Scene("bubblewrap", BubblewrapDriver, "copy", _bubblewrap, _below, processes, needs="bwrap"),
+        Scene("ssh", SshDriver, "copy", _ssh, _below, _mirrors, needs="sshd"),
     )
 }
 
