@@ -20,7 +20,7 @@ from leasehold.drivers.remote.place import RemotePlace
 
 _FILES = (
     "channel command confinement descendants errors execution frame link pipe remains running supervise supervisor "
-    "variables wake watcher remote/agent remote/wire"
+    "wake watcher remote/agent remote/wire"
 )
 _MOST_SAID = 64 * 1024
 

@@ -34,7 +34,6 @@ from leasehold.drivers.execution import Supervision  # noqa: E402
 from leasehold.drivers.pipe import Drain  # noqa: E402
 from leasehold.drivers.remains import end_remains  # noqa: E402
 from leasehold.drivers.remote import wire  # noqa: E402
-from leasehold.drivers.variables import host_variables  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Agent:
         self._supervision = Supervision(Path(folder), marker)
         self._fence = fence
         self._epoch = epoch
-        self._host = host_variables(os.environ)
+        self._host = {name: value for name, value in os.environ.items() if name != "LEASEHOLD_PLACE"}
         self._running: dict[int, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: float | None = _CLOSING

@@ -4,10 +4,13 @@ import json
 
 from leasehold.drivers.context import Context
 from leasehold.drivers.remote.place import RemotePlace
+from leasehold.drivers.remote.shell_execution import TREE
 
 _KEEPS_BACK = 5.0
 
-_END = r"""
+_END = (
+    TREE
+    + r"""
 fence
 [ -d "$D/run" ] || exit 0
 P=
@@ -16,8 +19,10 @@ for C in "$D"/run/code-*/agent.py; do
   [ -n "$P" ] && [ -f "$C" ] || continue
   exec "$P" -I -S "$C" end "$D/run" "$M" "$S" 9>&-
 done
-:
+end_tree "LEASEHOLD_COMMAND=$K:"
+printf '[%s]' "$(tree "LEASEHOLD_COMMAND=$K:" | sed 's/ *$//; s/ /, /g')"
 """
+)
 
 _RECORD = r"""
 cat "$D/run/commands/$N.json" 2>/dev/null

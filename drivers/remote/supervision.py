@@ -1,26 +1,24 @@
 """Executing the commands of one target at a place."""
 
 import asyncio
-import inspect
 import math
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from leasehold.drivers.command import Command, Outcome, Output, Result, Streams
+from leasehold.drivers.command import Command, Outcome, Result, Streams
 from leasehold.drivers.context import Context
 from leasehold.drivers.descendants import KILL_BOUND
 from leasehold.drivers.errors import Gone
 from leasehold.drivers.remote import wire
 from leasehold.drivers.remote.agency import Agency, NoPython, Running, raised
+from leasehold.drivers.remote.hearing import Hearing, readable
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.shell_execution import ShellExecution
 
 _PAUSE = 2.0
 _SETTLE = _PAUSE + KILL_BOUND + 10.0
-_READ = 1 << 16
 
 
 class RemoteSupervision:
@@ -81,7 +79,7 @@ class RemoteSupervision:
         try:
             return await Agency.start(self._place, self._marker, context)
         except NoPython:
-            return ShellExecution(self._place, self._marker)
+            return ShellExecution(self._place, context)
 
     async def _last(self) -> Agency | ShellExecution | None:
         self._left = True
@@ -93,28 +91,18 @@ class RemoteSupervision:
             return None
 
 
-class _Hearing:
-    """What comes of one command: kept up to its limit, handed on, and written to the caller's own streams."""
+class _Hearing(Hearing):
+    """What comes of one command by an agent's frames; and the caller's own input, if it is relayed."""
 
     def __init__(self, agency: Agency, running: Running, command: Command) -> None:
+        super().__init__(command)
         self._agency = agency
         self._running = running
-        self._command = command
-        self._data = {"stdout": bytearray(), "stderr": bytearray()}
-        self.dropped = {"stdout": 0, "stderr": 0}
         self._room = asyncio.Event()
         self._under_way = 0
         self._feeding: asyncio.Task[None] | None = None
         if command.streams is not None:
             self._feeding = asyncio.create_task(self._feed(command.streams))
-
-    @property
-    def stdout(self) -> Output:
-        return Output(bytes(self._data["stdout"]), self.dropped["stdout"])
-
-    @property
-    def stderr(self) -> Output:
-        return Output(bytes(self._data["stderr"]), self.dropped["stderr"])
 
     async def report(self) -> Any:
         """The command's report, with all its output taken; ``None`` where the agent is lost."""
@@ -134,17 +122,7 @@ class _Hearing:
             self._feeding.cancel()
 
     async def _take(self, name: str, data: bytes) -> None:
-        command = self._command
-        if command.streams is not None:
-            await _write(command.streams.stdout if name == "stdout" else command.streams.stderr, data)
-        else:
-            kept = data[: max(0, command.limit - len(self._data[name]))]
-            self._data[name] += kept
-            self.dropped[name] += len(data) - len(kept)
-            if command.on_output is not None:
-                answer = command.on_output(name, data)
-                if inspect.isawaitable(answer):
-                    await answer
+        await self.take(name, data)
         await self._agency.send(wire.pack_value(wire.WINDOW, self._running.number, {name: len(data)}))
 
     async def _feed(self, streams: Streams) -> None:
@@ -154,7 +132,7 @@ class _Hearing:
             while self._under_way >= wire.WINDOW_SIZE:
                 self._room.clear()
                 await self._room.wait()
-            data = await _readable(loop, streams.stdin)
+            data = await readable(loop, streams.stdin)
             self._under_way += len(data)
             await self._agency.send(wire.pack(wire.STDIN, self._running.number, data))
             if not data:
@@ -235,29 +213,3 @@ def _result(report: Mapping[str, Any], hearing: _Hearing) -> Result:
         duration=report["duration"],
         error=report["error"],
     )
-
-
-async def _write(fd: int, data: bytes) -> None:
-    """Write to one of the caller's own descriptors, which may be slow or closed."""
-
-    def work() -> None:
-        left = memoryview(data)
-        with suppress(BrokenPipeError):
-            while left:
-                left = left[os.write(fd, left) :]
-
-    await asyncio.to_thread(work)
-
-
-async def _readable(loop: asyncio.AbstractEventLoop, fd: int) -> bytes:
-    """What can be read from a descriptor; empty at its end. A file is always ready, and no loop watches one."""
-    ready = loop.create_future()
-    try:
-        loop.add_reader(fd, lambda: None if ready.done() else ready.set_result(None))
-    except (OSError, PermissionError):
-        return os.read(fd, _READ)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(fd)
-    return os.read(fd, _READ)

@@ -27,6 +27,7 @@ from leasehold.drivers.place import (
     Tags,
     Unknown,
 )
+from leasehold.drivers.remote.link import Link
 from leasehold.drivers.remote.place import RemotePlace, Standing, standing_under
 from leasehold.drivers.remote.remains import end_remains, recorded
 from leasehold.drivers.remote.target import RemoteTarget
@@ -201,7 +202,7 @@ class SshDriver:
             raise Damaged(f"this is no handle of a place of the ssh driver: {handle.place}")
         return RemotePlace(self._connection(context.config), folder.removesuffix(f"/{handle.place}"), handle.place)
 
-    def _connection(self, config: SshConfig) -> Connection:
+    def _connection(self, config: SshConfig) -> Link:
         """The connections to a host; they belong to the loop that opened them."""
         known = self._connections.setdefault(asyncio.get_running_loop(), {})
         key = config.model_dump_json()
