@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN, RACY_NS, Entry, Manifest, stamp
@@ -26,6 +27,28 @@ _TELL_EVERY = 2.0
 _GIT = b".git"
 _PACKED_NAMES = b"packed-refs"
 _FILES, _OBJECTS, _PACKS = range(3)
+
+
+class Sink(Protocol):
+    """Somebody who is told of everything that is copied, as it is copied."""
+
+    def folder(self, path: bytes, facts: os.stat_result) -> None: ...
+
+    def link(self, path: bytes, facts: os.stat_result, text: bytes) -> None: ...
+
+    def file(self, path: bytes, facts: os.stat_result) -> None:
+        """A file begins; its content comes by ``content``, as much as there is."""
+        ...
+
+    def content(self, data: bytes) -> None: ...
+
+
+class Earlier(Protocol):
+    """An earlier copy of the same tree, whose files may serve again."""
+
+    def take(self, path: bytes, facts: os.stat_result, dest: bytes) -> Entry | None:
+        """Move its copy of a file to ``dest``, where the file is still the one that was copied then."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +66,7 @@ class TreeCopying:
     """One copy of a tree: permissions, times and links as they are; what ``excludes`` names stays behind.
 
     ``spare`` is a folder that stays out, wherever it stands. Without ``digests`` no manifest is made.
+    ``sink`` is told of all as it is copied; files of an ``earlier`` copy that are still the same are moved.
     Of git's own files these stay behind: records of further worktrees, locks, and whatever
     leads from the copy into a repository elsewhere, so that git in the copy touches nothing but the copy.
     """
@@ -57,7 +81,11 @@ class TreeCopying:
         digests: bool,
         check: Callable[[], None],
         progress: Callable[[str], None],
+        sink: Sink | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
+        self._sink = sink
+        self._earlier = earlier
         self._source = os.fsencode(source)
         self._dest = os.fsencode(dest)
         self._excludes = excludes
@@ -173,15 +201,20 @@ class TreeCopying:
         if stat.S_ISDIR(facts.st_mode):
             os.mkdir(dest, 0o700)
             self._note(path, Entry(FOLDER, mode, 0, ""))
+            if self._sink is not None:
+                self._sink.folder(path, facts)
             return True
         if stat.S_ISLNK(facts.st_mode):
             text = os.readlink(item.path)
             os.symlink(text, dest)
             os.utime(dest, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
             self._note(path, Entry(LINK, 0o777, len(text), hashlib.sha256(text).hexdigest()))
+            if self._sink is not None:
+                self._sink.link(path, facts, text)
         elif stat.S_ISREG(facts.st_mode):
             kind = EXECUTABLE if mode & 0o100 else PLAIN
-            self._note(path, self._copy_file(item.path, dest, kind, mode, facts))
+            again = self._earlier.take(path, facts, dest) if self._earlier is not None else None
+            self._note(path, again or self._copy_file(path, item.path, dest, kind, mode, facts))
         else:
             self._special.append(path)
         return False
@@ -191,16 +224,20 @@ class TreeCopying:
         if self._digests and path != b".git" and not path.startswith(b".git/"):
             self._manifest[path] = entry
 
-    def _copy_file(self, source: bytes, dest: bytes, kind: str, mode: int, facts: os.stat_result) -> Entry:
-        digest, size = hashlib.sha256(), 0
+    def _copy_file(self, path: bytes, source: bytes, dest: bytes, kind: str, mode: int, facts: os.stat_result) -> Entry:
+        digest, size, sink = hashlib.sha256(), 0, self._sink
         reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             writing = os.open(dest, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 cloned = self._clone(reading, writing)
+                if sink is not None:
+                    sink.file(path, facts)
                 while chunk := os.read(reading, _CHUNK):
                     if self._digests:
                         digest.update(chunk)
+                    if sink is not None:
+                        sink.content(chunk)
                     size += len(chunk)
                     while not cloned and chunk:
                         chunk = chunk[os.write(writing, chunk) :]

@@ -58,15 +58,7 @@ class TreeCopy:
         place.write_realized(facts)
         context.progress(f"copying {shown(source)}")
         try:
-            copied = TreeCopying(
-                source,
-                place.tree,
-                excludes=excludes,
-                spare=place.root,
-                digests=repository is None,
-                check=context.check,
-                progress=context.progress,
-            ).run()
+            copied = self._copying(place, source, excludes, context, digests=repository is None).run()
         except (OSError, shutil.Error) as error:
             raise Unusable(f"the workspace cannot be copied: {error}", hint="look at permissions and space") from error
         if repository is None:
@@ -92,6 +84,22 @@ class TreeCopy:
                 "sync_back": "files" if repository is None else "git",
             },
         )
+
+    def _copying(
+        self, place: Place, source: Path, excludes: Excludes, context: Context, *, digests: bool
+    ) -> TreeCopying:
+        return TreeCopying(
+            source,
+            place.tree,
+            excludes=excludes,
+            spare=place.root,
+            digests=digests,
+            check=context.check,
+            progress=context.progress,
+        )
+
+    def _clear(self, place: Place, context: Context) -> None:
+        remove_tree(place.tree, context.check)
 
     def missing(self, place: Place) -> str | None:
         facts = place.realized()
@@ -133,7 +141,7 @@ class TreeCopy:
             ended = self._end(place, facts, context)
             Baseline.forget(place)
             place.forget_realized()
-        remove_tree(place.tree, context.check)
+        self._clear(place, context)
         return ended
 
     def _end(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
@@ -142,7 +150,7 @@ class TreeCopy:
             ended = self._keep(place, facts, context)
             # From here on the tree is taken apart: what is missing then is no change of the run's.
             place.write_realized({**facts, "ended": ended.to_json()})
-        remove_tree(place.tree, context.check)
+        self._clear(place, context)
         return ended
 
     def _keep(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:

@@ -1,29 +1,30 @@
-# ruff: noqa: PTH120
+# ruff: noqa: PTH118, PTH120
 # Paths are bytes here, because names of files need not be text.
 """The local copy of what stands at a place: by it, the local machinery brings changes back and keeps them."""
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from leasehold.drivers import manifest
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.context import Context
 from leasehold.drivers.durable import read_json, write_json
 from leasehold.drivers.errors import Damaged, Gone
 from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.git import Git
 from leasehold.drivers.local.fence import Fence
 from leasehold.drivers.local.file_tree import ignored_paths
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.local.tree import Ended
-from leasehold.drivers.local.tree_copy import TreeCopy
-from leasehold.drivers.manifest import FOLDER, Manifest
+from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.listing import Listing
-from leasehold.drivers.removal import remove_tree
+from leasehold.drivers.remote.mirror_copy import MirrorCopy
+from leasehold.drivers.remote.sending import TarSink
 from leasehold.drivers.sync import blocked
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
@@ -36,6 +37,18 @@ _HEAD = re.compile(rb"ref: refs/[^\n]+|[0-9a-f]{40}|[0-9a-f]{64}")
 # Of a repository, what may come back: what names commits and what they are made of. Configuration and hooks
 # name programs: what a run wrote there is never to be run here.
 _OF_GIT = re.compile(rb"\.git/(HEAD|index|packed-refs|shallow|refs(/.*)?|objects(/(?!info(/|$)).*)?)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A path of the mirror. Every way in which it can change gives it another ``version``."""
+
+    kind: str
+    size: int
+    version: str
+
+
+Outgoing = dict[bytes, Own]
 
 Sent = dict[bytes, tuple[str, str | None]]
 """Of each path at the place: the stamp that it had when both sides were alike there, and the version then.
@@ -50,7 +63,7 @@ class Mirror:
     def __init__(self, key: str, context: Context) -> None:
         self._place = Place.under(context.state_folder.absolute() / _ROOT, key)
         self._context = context
-        self._tree = TreeCopy()
+        self._tree = MirrorCopy()
 
     @property
     def top(self) -> Path:
@@ -61,13 +74,26 @@ class Mirror:
         facts = self._place.realized() if self._place.stands() else None
         return facts is not None and bool(facts["made"])
 
-    async def make(self, workspace: Workspace, tags: Tags) -> Realization:
-        """Make the mirror of a workspace anew. What a run changed in an earlier one is kept."""
+    async def make(
+        self, workspace: Workspace, tags: Tags, emit: Callable[[bytes], None] | None = None
+    ) -> tuple[Realization, TarSink | None]:
+        """Make the mirror of a workspace anew. What a run changed in an earlier one is kept.
 
-        def work(place: Place, context: Context) -> Realization:
+        ``emit`` gets all that belongs at the place as a tar stream, as it is copied.
+        """
+
+        def work(place: Place, context: Context) -> tuple[Realization, TarSink | None]:
             place.make(tags, {"mode": workspace.mode, "workspace": str(workspace.path), "lease_id": tags.lease_id})
             place.renew(context)
-            return self._tree.make(place, workspace, context)
+            sink = None
+            if emit is not None:
+                source = workspace.path.resolve()
+                stay = self.staying(source, place.git(source, context)) if source.is_dir() else set()
+                sink = TarSink(emit, lambda path: below(path, stay))
+            made = MirrorCopy(sink).make(place, workspace, context)
+            if sink is not None:
+                sink.finish()
+            return made, sink
 
         return await self.held(work)
 
@@ -106,16 +132,31 @@ class Mirror:
 
     # --- what of the tree is sent, and what comes back
 
-    def outgoing(self, place: Place, context: Context) -> Manifest:
-        """All that belongs at the place: without what git ignores, which was made for this machine."""
-        found = manifest.scan(place.tree, context.check, with_git=True).manifest
-        if not (place.tree / ".git").is_dir():
-            return found
-        listed = place.git(place.tree, context).run(
-            "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"
-        )
-        stay = {name.rstrip(b"/") for name in listed.names}
-        return {path: entry for path, entry in found.items() if not _below(path, stay)}
+    def staying(self, top: Path, git: Git) -> set[bytes]:
+        """What git ignores in a tree, which was made for this machine: nothing where the tree is no repository."""
+        if not (top / ".git").is_dir():
+            return set()
+        words = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
+        return {name.rstrip(b"/") for name in git.at(top).run(*words, ok=(0, 128)).names}
+
+    def outgoing(self, place: Place, context: Context) -> Outgoing:
+        """All that belongs at the place."""
+        stay = self.staying(place.tree, place.git(place.tree, context))
+        found: Outgoing = {}
+        stack = [b""]
+        root = os.fsencode(place.tree)
+        while stack:
+            folder = stack.pop()
+            context.check()
+            with os.scandir(os.path.join(root, folder)) as entries:
+                for entry in entries:
+                    path = os.path.join(folder, entry.name)
+                    own = None if below(path, stay) else _own(entry)
+                    if own is not None:
+                        found[path] = own
+                        if own.kind == FOLDER:
+                            stack.append(path)
+        return found
 
     def sent(self) -> Sent:
         """As it was when both sides were alike. Raises ``Damaged``."""
@@ -161,9 +202,6 @@ class Mirror:
         if head.is_symlink() or not _HEAD.fullmatch(head.read_bytes().strip()):
             raise Damaged("the repository at the place has a HEAD that git would not write", hint="look at the place")
 
-    def clear(self, place: Place, context: Context) -> None:
-        remove_tree(place.tree, context.check)
-
     def _facts(self) -> Mapping[str, Any]:
         facts = self._place.realized()
         if facts is None or not facts["made"]:
@@ -180,7 +218,21 @@ def _in_git(path: bytes) -> bool:
     return path == b".git" or path.startswith(b".git/")
 
 
-def _below(path: bytes, tops: set[bytes]) -> bool:
+def _own(entry: "os.DirEntry[bytes]") -> Own | None:
+    """How a path is here; none for what is never sent."""
+    facts = entry.stat(follow_symlinks=False)
+    mode = stat.S_IMODE(facts.st_mode)
+    if stat.S_ISDIR(facts.st_mode):
+        return Own(FOLDER, 0, f"{FOLDER}{mode:o}")
+    version = f"{facts.st_mode:o} {facts.st_ino} {facts.st_mtime_ns} {facts.st_size}"
+    if stat.S_ISLNK(facts.st_mode):
+        return Own(LINK, 0, version)
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return Own(EXECUTABLE if mode & 0o100 else PLAIN, facts.st_size, version)
+
+
+def below(path: bytes, tops: set[bytes]) -> bool:
     """Whether a path is one of these, or stands in one."""
     if not tops:
         return False

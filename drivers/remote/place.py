@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Conflict, Damaged, Refused
+from leasehold.drivers.errors import Conflict, Damaged, Gone, Refused
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.asking import ask
 from leasehold.drivers.remote.link import Link
@@ -140,6 +140,13 @@ class RemotePlace:
     async def find(self, context: Context, *, refuse: bool = False) -> Standing | None:
         """What stands, under the fence: older epochs are shut out. ``refuse``: also where nothing stands."""
         return self._read(await self.ask(_FIND, context, REFUSE="yes" if refuse else ""))
+
+    async def demand(self, context: Context) -> Standing:
+        """As ``find``. Raises ``Gone`` where nothing stands."""
+        standing = await self.find(context)
+        if standing is None:
+            raise Gone(f"the place {self.key} is gone", hint="take a new lease")
+        return standing
 
     async def look(self, context: Context) -> Standing | None:
         """What stands, without the fence."""

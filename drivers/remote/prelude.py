@@ -42,31 +42,37 @@ fresh() {
 }
 """
 
-# A lock that is held by the kernel where `flock` is there; else a folder, which says whose it is, for a
-# holder that was killed takes no folder with it.
+# A lock that is held by the kernel where `flock` is there; else a file, which says from its first moment on
+# whose it is, for a holder that was killed takes no file with it.
 _FENCE = r"""
-lock_folder() {
-  until mkdir "$F.lock" 2>/dev/null; do
-    o=$(cat "$F.lock/by" 2>/dev/null)
-    if [ -n "$o" ] && [ "$(started "${o% *}")" != "${o#* }" ] && mv "$F.lock" "$F.lock.$$" 2>/dev/null; then
-      if [ "$(cat "$F.lock.$$/by" 2>/dev/null)" = "$o" ]; then rm -rf "$F.lock.$$"; else mv "$F.lock.$$" "$F.lock"; fi
+lock_file() {
+  printf '%s %s' $$ "$(started $$)" >"$F.by.$$" || say unavailable "$R/.fences cannot be written"
+  until ln "$F.by.$$" "$F.lock" 2>/dev/null; do
+    o=$(cat "$F.lock" 2>/dev/null)
+    if [ -n "$o" ] && [ "$(started "${o% *}")" != "${o#* }" ] && mv "$F.lock" "$F.gone.$$" 2>/dev/null; then
+      [ "$(cat "$F.gone.$$" 2>/dev/null)" = "$o" ] || ln "$F.gone.$$" "$F.lock" 2>/dev/null
+      rm -f "$F.gone.$$"
       continue
     fi
     waited
   done
-  printf '%s %s' $$ "$(started $$)" >"$F.lock/by"
-  trap 'rm -rf "$F.lock"' EXIT
+  rm -f "$F.by.$$"
+  trap 'rm -f "$F.lock"' EXIT
   trap 'exit 1' HUP INT TERM PIPE
 }
-waited() { w=$((${w:-0} + 1)); [ $w -le $W ] || say timed_out "another verb holds the place $K"; pause; }
+waited() {
+  w=$((${w:-0} + 1))
+  [ $w -le $W ] || { rm -f "$F.by.$$"; say timed_out "another verb holds the place $K"; }
+  pause
+}
 fence() {
   try mkdir -p "$R/.fences"
   while :; do
     try touch "$F"
     exec 9<>"$F"
-    if command -v flock >/dev/null 2>&1; then until flock -n 9; do waited; done; else lock_folder; fi
+    if command -v flock >/dev/null 2>&1; then until flock -n 9; do waited; done; else lock_file; fi
     if [ ! -e /proc/self/fd/9 ] || [ "$F" -ef /proc/self/fd/9 ]; then break; fi
-    rm -rf "$F.lock"
+    rm -f "$F.lock"
   done
   fresh
   [ "$E" -le "$seen" ] && return

@@ -2,21 +2,23 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Refused, Unavailable
 from leasehold.drivers.local.place import Place
-from leasehold.drivers.manifest import Manifest
-from leasehold.drivers.remote.asking import converse, feed_bytes
+from leasehold.drivers.place import Tags
+from leasehold.drivers.remote.asking import converse, cut, feed_bytes, framed
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.listing import LIST, Listing, list_tree, parse
-from leasehold.drivers.remote.mirror import Mirror, Sent
+from leasehold.drivers.remote.mirror import Mirror, Outgoing, Sent
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.receiving import Receiving, leads_out
 from leasehold.drivers.remote.sending import tar_chunks
 from leasehold.drivers.remote.streaming import Incoming, feed_chunks
 from leasehold.drivers.shown import shown
+from leasehold.drivers.workspace import Realization, Workspace
 
 # What is deleted comes first: a file may stand where a folder goes.
 _PUSH = (
@@ -60,46 +62,86 @@ chmod -R u+rwX "$D/tree"
 """
 
 
-async def push(place: RemotePlace, mirror: Mirror, context: Context, *, anew: bool) -> tuple[int, int]:
-    """Make the tree at the place what the mirror is; how many entries and bytes were sent.
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What was sent, and of what."""
 
-    ``anew``: nothing is known of what stands there.
-    """
+    made: Realization
+    count: int
+    size: int
 
-    def scan(local: Place, context: Context) -> Manifest:
-        return mirror.outgoing(local, context)
 
-    ours = await mirror.held(scan)
-    theirs: Listing = {} if anew else await list_tree(place, context)
-    sent: Sent = {} if anew else await off_loop(context, lambda _: mirror.sent())
+async def push_anew(place: RemotePlace, mirror: Mirror, context: Context, workspace: Workspace, tags: Tags) -> Pushed:
+    """Put a workspace where nothing is known of what stands: sent while the mirror is made."""
+    mirror.forget_sent()
+    loop = asyncio.get_running_loop()
+
+    async def talk(session: Session) -> tuple[Realization, Outgoing, bytes]:
+        def emit(chunk: bytes) -> None:
+            try:
+                asyncio.run_coroutine_threadsafe(session.write(framed(chunk)), loop).result()
+            except ConnectionError as error:
+                raise cut() from error
+
+        await feed_bytes(session, b"")
+        made, sink = await mirror.make(workspace, tags, emit)
+        assert sink is not None
+        ours = await mirror.held(mirror.outgoing)
+        # What was not sent, or changed since: git's index, of which the copy has its own.
+        rest = {path for path in ours if path not in sink.sent} | {path for path in sink.torn if path in ours}
+        rest |= {path for path in (b".git/index",) if path in ours}
+        chunks = tar_chunks(mirror.top, rest, context.check, context.progress, closed=sink.closed)
+        await feed_chunks(session, context, chunks)
+        return made, ours, await session.stdout.read()
+
+    made, ours, said = await converse(place.link, place.script(_PUSH, context, ANEW="yes"), context, talk)
+    await _settle(place, mirror, context, ours, parse(said))
+    return Pushed(made, len(ours), sum(own.size for own in ours.values()))
+
+
+async def push(
+    place: RemotePlace, mirror: Mirror, context: Context, workspace: Workspace, tags: Tags, theirs: Listing
+) -> Pushed:
+    """Put a workspace where an earlier one stands as listed: only what differs is sent."""
+    made, _ = await mirror.make(workspace, tags)
+    ours = await mirror.held(mirror.outgoing)
+    sent = await off_loop(context, lambda _: mirror.sent())
     alike = {path for path, facts in theirs.items() if _alike(path, facts.stamp, sent, ours)}
     wanted = [path for path in ours if path not in alike]
     gone = _topmost(
         path for path in theirs if path not in ours or (path not in alike and theirs[path].kind != ours[path].kind)
     )
+    if not wanted and not gone:
+        return Pushed(made, 0, 0)
     mirror.forget_sent()
     names = b"".join(b"./" + path + b"\0" for path in gone)
-    script = place.script(_PUSH, context, ANEW="yes" if anew else "")
 
     async def talk(session: Session) -> bytes:
         await feed_bytes(session, names)
         await feed_chunks(session, context, tar_chunks(mirror.top, wanted, context.check, context.progress))
         return await session.stdout.read()
 
-    said = await converse(place.link, script, context, talk)
-    listing = parse(said)
-    if listing is None:
-        listing = await list_tree(place, context)
+    said = await converse(place.link, place.script(_PUSH, context, ANEW=""), context, talk)
+    await _settle(place, mirror, context, ours, parse(said))
+    return Pushed(made, len(wanted), sum(ours[path].size for path in wanted))
+
+
+async def _settle(
+    place: RemotePlace, mirror: Mirror, context: Context, ours: Outgoing, listing: Listing | None
+) -> None:
+    """Both sides are alike now: write down how they look."""
+    listing = listing if listing is not None else await list_tree(place, context)
     missing = [path for path in ours if path not in listing]
     if missing:
         raise Unavailable(f"the place lacks {shown(missing[0])}, which was sent")
     rows: Sent = {path: (facts.stamp, ours[path].version if path in ours else None) for path, facts in listing.items()}
     await off_loop(context, lambda _: mirror.write_sent(rows))
-    return len(wanted), sum(ours[path].size for path in wanted)
 
 
-async def pull(place: RemotePlace, mirror: Mirror, context: Context, *, new: bool, strict: bool) -> list[str]:
-    """Make the mirror what the tree at the place is; notes on what did not come.
+async def pull(
+    place: RemotePlace, mirror: Mirror, context: Context, *, new: bool, strict: bool
+) -> tuple[Listing, list[str]]:
+    """Make the mirror what the tree at the place is, as it was listed; and notes on what did not come.
 
     ``new``: what did not stand there before comes too. ``strict``: a link out of the tree ends it all with
     ``Refused``; else it is left out.
@@ -121,11 +163,10 @@ async def pull(place: RemotePlace, mirror: Mirror, context: Context, *, new: boo
         await _receive(place, mirror, context, listing, rest, notes, strict=strict)
         if mirror.has_git():
             await mirror.held(lambda local, _: mirror.check_head(local))
-    rows: Sent = {path: (facts.stamp, sent[path][1] if path in sent else None) for path, facts in listing.items()}
-    for path in changed:
-        rows[path] = (rows[path][0], None)
-    await off_loop(context, lambda _: mirror.write_sent(rows))
-    return notes
+        rows: Sent = {path: (facts.stamp, sent[path][1] if path in sent else None) for path, facts in listing.items()}
+        rows |= {path: (listing[path].stamp, None) for path in changed}
+        await off_loop(context, lambda _: mirror.write_sent(rows))
+    return listing, notes
 
 
 async def _receive(
@@ -188,7 +229,7 @@ async def _fetch(
     return [path for path in wanted if path not in received]
 
 
-def _alike(path: bytes, stamp: str, sent: Sent, ours: Manifest) -> bool:
+def _alike(path: bytes, stamp: str, sent: Sent, ours: Outgoing) -> bool:
     """Whether what stands there is known to be what stands here."""
     known = sent.get(path)
     return known is not None and known[0] == stamp and path in ours and known[1] == ours[path].version

@@ -1,5 +1,6 @@
 """A workspace at a place: put there, brought back, and what was not brought back kept."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone
 from leasehold.drivers.local.tree import Ended
+from leasehold.drivers.remote.listing import Listing
 from leasehold.drivers.remote.mirror import Mirror
 from leasehold.drivers.remote.place import RemotePlace, Standing
-from leasehold.drivers.remote.transfer import pull, push
+from leasehold.drivers.remote.transfer import pull, push, push_anew
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
@@ -27,7 +29,6 @@ class RemoteTree:
 
     async def realize(
         self,
-        standing: Standing,
         workspace: Workspace,
         *,
         transport: str,
@@ -37,14 +38,15 @@ class RemoteTree:
     ) -> Realization:
         """Put a workspace there; what an earlier call left is made anew."""
         mirror = self._mirror()
-        known = mirror.stands()
-        if known:
-            known = await self._pulled(mirror)
+        standing, theirs = await asyncio.gather(self.place.demand(self.context), self._pulled(mirror))
         await self.place.renew(standing, self.context)
-        made = await mirror.make(workspace, replace(standing.tags, lease_id=self.context.lease_id))
-        self.context.progress(f"sending to {self.place.link.name}")
-        count, size = await push(self.place, mirror, self.context, anew=not known)
-        sent = f"sent {count} entries, {size / 1e6:.1f} MB to {self.place.link.name}"
+        tags = replace(standing.tags, lease_id=self.context.lease_id)
+        if theirs is None:
+            pushed = await push_anew(self.place, mirror, self.context, workspace, tags)
+        else:
+            pushed = await push(self.place, mirror, self.context, workspace, tags, theirs)
+        made = pushed.made
+        sent = f"sent {pushed.count} entries, {pushed.size / 1e6:.1f} MB to {self.place.link.name}"
         cwd = f"{standing.folder}/tree"
         return replace(
             made,
@@ -77,7 +79,7 @@ class RemoteTree:
             return await mirror.end()
         if standing is not None and not standing.lost:
             try:
-                notes = await pull(self.place, mirror, self.context, new=True, strict=False)
+                _, notes = await pull(self.place, mirror, self.context, new=True, strict=False)
             except Gone as error:
                 notes = [f"nothing more could be kept: {error}"]
             except Damaged as error:
@@ -100,10 +102,12 @@ class RemoteTree:
             )
         return mirror
 
-    async def _pulled(self, mirror: Mirror) -> bool:
-        """Bring here what a run changed, so that it is kept; whether a tree stands there that is known here."""
+    async def _pulled(self, mirror: Mirror) -> Listing | None:
+        """Bring here what a run changed, so that it is kept; what stands there, none where that is not known."""
+        if not mirror.stands():
+            return None
         try:
-            await pull(self.place, mirror, self.context, new=True, strict=False)
+            listing, _ = await pull(self.place, mirror, self.context, new=True, strict=False)
         except (Gone, Damaged):
-            return False
-        return True
+            return None
+        return listing

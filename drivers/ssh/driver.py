@@ -86,11 +86,15 @@ class SshDriver:
         return _handle(standing)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
+        place = self._place(key if handle is None else handle.place, context)
         try:
-            standing = await self._place(key if handle is None else handle.place, context).find(context, refuse=True)
+            standing = await place.find(context, refuse=True)
         except (Conflict, Damaged, Unavailable) as error:
             return Unknown(str(error))
-        return Absent() if standing is None else Found(_handle(standing))
+        if standing is None:
+            await RemoteTree(place, context).forget()
+            return Absent()
+        return Found(_handle(standing))
 
     async def inspect(self, handle: Handle, context: Context) -> Observed:
         try:
@@ -109,7 +113,6 @@ class SshDriver:
             raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
         config: SshConfig = context.config
         return await RemoteTree(place, context).realize(
-            await _demanded(place, context),
             workspace,
             transport=Transport.SSH,
             provider=DRIVER,
@@ -119,7 +122,7 @@ class SshDriver:
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
         place = self._of(handle, context)
-        await _demanded(place, context)
+        await place.demand(context)
         config: SshConfig = context.config
         own = await asyncio.to_thread(_variables, config)
         return RemoteTarget(
@@ -138,14 +141,10 @@ class SshDriver:
         )
 
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
-        place = self._of(handle, context)
-        await _demanded(place, context)
-        await RemoteTree(place, context).baseline()
+        await RemoteTree(self._of(handle, context), context).baseline()
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
-        place = self._of(handle, context)
-        await _demanded(place, context)
-        return await RemoteTree(place, context).sync_back()
+        return await RemoteTree(self._of(handle, context), context).sync_back()
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
         return await self._release(self._of(handle, context), mode, context, None)
@@ -211,13 +210,6 @@ class SshDriver:
 
 def _handle(standing: Standing) -> Handle:
     return Handle(DRIVER, standing.tags.key, {**standing.data, "folder": standing.folder})
-
-
-async def _demanded(place: RemotePlace, context: Context) -> Standing:
-    standing = await place.find(context)
-    if standing is None:
-        raise Gone(f"the place {place.key} is gone", hint="take a new lease")
-    return standing
 
 
 def _variables(config: SshConfig) -> dict[str, str]:

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leasehold.drivers.conformance import DriverConformance
+from leasehold.drivers.conformance.ending import Ending
+from leasehold.drivers.conformance.execution import Execution
+from leasehold.drivers.conformance.faults import Faults
+from leasehold.drivers.conformance.files import Files
+from leasehold.drivers.conformance.lifecycle import Lifecycle
+from leasehold.drivers.conformance.probing import Probing
+from leasehold.drivers.conformance.suite import Suite
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +20,7 @@ def parts(require: Callable[[str], str]) -> None:
     require("busybox")
 
 
-class TestBusybox(DriverConformance):
-    """No Python, no git, no bash, no flock."""
-
+class _Busybox(Suite):
     driver = "busybox:BusyboxDriver"
 
     def config(self, folder: Path) -> dict[str, Any]:
@@ -30,3 +34,12 @@ class TestBusybox(DriverConformance):
         found = [path for path in (folder / "places").glob("*") if path.name != ".fences"]
         found += [path for path in (folder / "state" / "mirrors").glob("*") if path.name != ".fences"]
         return {path.relative_to(folder).as_posix() for path in found}
+
+
+class TestBusybox(_Busybox, Execution, Ending, Files):
+    """No Python, no git, no bash, no flock."""
+
+
+@pytest.mark.long
+class TestAllElse(_Busybox, Probing, Lifecycle, Faults):
+    """The rest of the rules."""
