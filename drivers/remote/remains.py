@@ -4,7 +4,7 @@ import json
 
 from leasehold.drivers.context import Context
 from leasehold.drivers.remote.place import RemotePlace
-from leasehold.drivers.remote.shell_execution import TREE
+from leasehold.drivers.remote.shell_runner import TREE
 
 _KEEPS_BACK = 5.0
 
