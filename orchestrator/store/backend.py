@@ -1,6 +1,6 @@
 """What the two kinds of store have in common for who opens one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from leasehold.orchestrator.store.clock import Clock
@@ -31,8 +31,8 @@ class Backend(Protocol):
         """Let go of all that is not the engine's."""
         ...
 
-    def batches(self, tables: Schema) -> Batches:
-        """The writer's side of it."""
+    def batches(self, tables: Schema) -> Sequence[Batches]:
+        """The writers' side of it, for each of them."""
         ...
 
     def hints(self, tables: Schema) -> Hints:

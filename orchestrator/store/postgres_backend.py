@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 T = TypeVar("T")
 
 _PAUSE = 0.05
+_LANES = 2
 
 
 class PostgresBackend:
@@ -75,8 +76,8 @@ class PostgresBackend:
     def close(self) -> None:
         self._silence.close()
 
-    def batches(self, tables: Schema) -> PostgresBatches:
-        return PostgresBatches(self.engine, tables, self._sessions, self._silence)
+    def batches(self, tables: Schema) -> list[PostgresBatches]:
+        return [PostgresBatches(self.engine, tables, self._sessions, self._silence) for _ in range(_LANES)]
 
     def hints(self, tables: Schema) -> Hints:
         return Hints(partial(Listening.begin, self.engine, tables.channel, self._silence), tables.channel)

@@ -73,8 +73,8 @@ class SqliteBackend:
     def close(self) -> None:
         return
 
-    def batches(self, tables: Schema) -> SqliteBatches:
-        return SqliteBatches(self.engine, tables)
+    def batches(self, tables: Schema) -> list[SqliteBatches]:
+        return [SqliteBatches(self.engine, tables)]
 
     def hints(self, tables: Schema) -> Hints:
         return Hints()

@@ -7,6 +7,7 @@ from typing import TypeVar
 from leasehold.orchestrator.store.backend import Backend
 from leasehold.orchestrator.store.clock import Clock
 from leasehold.orchestrator.store.ids import Ids
+from leasehold.orchestrator.store.lanes import Lanes
 from leasehold.orchestrator.store.migration import current
 from leasehold.orchestrator.store.schema import DEFAULT_PREFIX, Schema, schema
 from leasehold.orchestrator.store.url import backend_of, backend_on
@@ -24,7 +25,15 @@ class Store:
     """
 
     def __init__(
-        self, backend: Backend, tables: Schema, writer: Writer, clock: Clock, ledger: str, boot: str, *, own: bool
+        self,
+        backend: Backend,
+        tables: Schema,
+        writer: Writer | Lanes,
+        clock: Clock,
+        ledger: str,
+        boot: str,
+        *,
+        own: bool,
     ) -> None:
         self._backend = backend
         self._own = own
@@ -66,7 +75,8 @@ class Store:
             if engine is None:
                 backend.engine.dispose()
             raise
-        writer = Writer(backend.batches(tables), asyncio.get_running_loop())
+        writers = [Writer(batches, asyncio.get_running_loop()) for batches in backend.batches(tables)]
+        writer = writers[0] if len(writers) == 1 else Lanes(writers)
         return cls(backend, tables, writer, clock, ledger, boot, own=engine is None)
 
     @staticmethod

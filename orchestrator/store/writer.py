@@ -54,6 +54,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="leasehold-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def in_hand(self) -> int:
+        """How many writes wait or are under way."""
+        return len(self._writes) + (0 if self._under_way is None else len(self._under_way.writes))
+
     def write(self, write: Write) -> asyncio.Future[int]:
         """Commit a write; the answer is the lease's epoch. Refusals and ``StoreError`` are raised."""
         future: asyncio.Future[int] = self._loop.create_future()

@@ -219,6 +219,23 @@ async def test_a_lease_that_another_session_locks_fails_alone(
         assert await versions(store) == {"a": 1, "b": 2}
 
 
+async def test_while_one_batch_waits_other_leases_go_on(
+    postgres: PostgresServer, opened: Opened, database: str
+) -> None:
+    names = [f"l{number:02}" for number in range(24)]
+    async with opened(patience=20.0) as store:
+        epochs = dict(zip(names, await asyncio.gather(*(store.writer.write(new(name)) for name in names)), strict=True))
+        with psycopg.connect(postgres.url(database)) as other:
+            other.execute("SELECT FROM leasehold_lease WHERE id = %s FOR UPDATE", (names[0],))
+            writes = [asyncio.ensure_future(store.writer.write(then(name, 1, epochs[name]))) for name in names]
+            done, held_up = await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+            assert writes[0] in held_up
+            assert {await write for write in done} <= {*epochs.values()}
+            other.rollback()
+        assert await asyncio.gather(*writes) == [*epochs.values()]
+        assert await versions(store) == dict.fromkeys(names, 2)
+
+
 async def test_two_processes_that_want_the_same_subjects_leave_no_half_hold(opened: Opened) -> None:
     subjects = [("x", "y"), ("y", "z"), ("z", "x")]
     async with opened() as first, opened() as second:

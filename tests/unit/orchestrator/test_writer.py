@@ -63,7 +63,7 @@ async def journal(store: Store) -> set[tuple[str, int]]:
 
 async def test_epochs_are_drawn_from_one_growing_sequence(store: Store) -> None:
     epochs = await asyncio.gather(*(store.writer.write(new(f"l{number}")) for number in range(20)))
-    assert epochs == sorted(set(epochs))
+    assert len(set(epochs)) == 20  # those that are under way together are drawn in any order
     assert await store.writer.write(new("later")) > max(epochs)
 
 
