@@ -14,7 +14,7 @@ from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
-from sqlalchemy import Connection, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
 
 _PAGE = 500
 
@@ -141,27 +141,34 @@ class Ledger:
         lost = and_(lease.c.owner.is_not(None), gone)
         over = and_(lease.c.owner.is_(None), lease.c.expires_at < now)
         condition = and_(lease.c.ended_at.is_(None), or_(lost, over, lease.c.pending_deadline < now))
-        return await self._store.read(partial(self._rows, condition=condition, limit=most))
+        return await self._unsorted(condition, most)
 
     async def due(self, most: int) -> Sequence[Row]:
         """Ended leases, of every company, whose places are owed and may be tried now."""
-        lease, now = self._store.schema.lease, self._store.clock.now()
-        owed = and_(lease.c.ended_at.is_not(None), text(f"{lease.name}.cleanup IN ('pending', 'failed')"))
-        condition = and_(owed, or_(lease.c.next_try_at.is_(None), lease.c.next_try_at <= now))
-        return await self._store.read(partial(self._rows, condition=condition, limit=most))
-
-    async def open(self) -> Sequence[Row]:
-        """Leases, of every company, that are live or whose places are owed; kept and parked places stay kept."""
         lease = self._store.schema.lease
-        owed = text(f"{lease.name}.cleanup IN ('pending', 'failed')")
-        condition = or_(lease.c.ended_at.is_(None), and_(lease.c.ended_at.is_not(None), owed))
-        return await self._store.read(partial(self._rows, condition=condition, limit=None))
+        condition = or_(lease.c.next_try_at.is_(None), lease.c.next_try_at <= self._store.clock.now())
+        return await self._unsorted(and_(self._owed, condition), most)
 
     async def kept_over(self, most: int) -> Sequence[Row]:
         """Leases, of every company, whose places were kept until a time that is over."""
         lease = self._store.schema.lease
         condition = and_(lease.c.keep_until.is_not(None), lease.c.keep_until <= self._store.clock.now())
-        return await self._store.read(partial(self._rows, condition=condition, limit=most))
+        return await self._unsorted(condition, most)
+
+    async def open(self) -> Sequence[Row]:
+        """Leases, of every company, that are live or whose places are owed; kept and parked places stay kept."""
+        live = await self._unsorted(self._store.schema.lease.c.ended_at.is_(None), None)
+        return [*live, *await self._unsorted(self._owed, None)]
+
+    @property
+    def _owed(self) -> ColumnElement[bool]:
+        """Ended, and the place is to be ended: to the letter as the index has it."""
+        lease = self._store.schema.lease
+        return and_(lease.c.ended_at.is_not(None), text(f"{lease.name}.cleanup IN ('pending', 'failed')"))
+
+    async def _unsorted(self, condition: ColumnElement[bool], most: int | None) -> Sequence[Row]:
+        """In whatever order the index gives them: sorted by id, SQLite would walk all ids."""
+        return await self._store.read(partial(self._rows, condition=condition, limit=most, sorted_by_id=False))
 
     async def parked_in(self, company_id: str, environment_id: str | None) -> Sequence[Row]:
         """The leases whose places are parked in an environment. Oldest first."""
@@ -209,13 +216,15 @@ class Ledger:
         query = select(func.count()).select_from(lease).where(lease.c.company_id == company_id)
         return await self._store.read(lambda connection: connection.scalar(query) or 0)
 
-    def _rows(self, connection: Connection, condition: Any, *, limit: int | None) -> list[Row]:
+    def _rows(
+        self, connection: Connection, condition: Any, *, limit: int | None, sorted_by_id: bool = True
+    ) -> list[Row]:
         lease, owner = self._store.schema.lease, self._store.schema.owner
         query = (
             select(lease, owner.c.alive_until, owner.c.boot, owner.c.host, owner.c.pid)
             .select_from(lease.outerjoin(owner, lease.c.owner == owner.c.id))
             .where(condition)
-            .order_by(lease.c.id.desc())
+            .order_by(*([lease.c.id.desc()] if sorted_by_id else []))
             .limit(limit)
         )
         now = self._store.clock.now()

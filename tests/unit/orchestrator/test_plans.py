@@ -45,6 +45,14 @@ async def everything(orchestrator: Orchestrator, tree: Path, open_orchestrator: 
     await listing("default", run_id="r")
     await listing("default", environment="place")
     await orchestrator.journal(held.id[:-1])
+    async with open_orchestrator() as other:
+        for _ in range(3):
+            await other.acquire(environment="place", workspace=tree)
+    await orchestrator.replay_stuck(dry_run=True)
+    await orchestrator.duties()
+    await orchestrator.sweep(apply=True, grace=0, unknown=True)
+    await orchestrator.restored()
+    await orchestrator._owner.remove_old()  # pyright: ignore[reportPrivateUsage]
     await orchestrator.prune("1h")
 
 
