@@ -30,6 +30,7 @@ from leasehold.drivers.errors import (
     Unavailable,
     Unusable,
 )
+from leasehold.drivers.machine import machine_id
 from leasehold.drivers.place import (
     Absent,
     Condition,
@@ -102,6 +103,7 @@ __all__ = [
     "Workspace",
     "holds_subjects",
     "keeps_records",
+    "machine_id",
     "specifies_remote",
     "syncs_back",
 ]

@@ -47,6 +47,7 @@ class Capabilities:
         fencing: whether an older epoch is refused at the place.
         keyed: the provider refuses a second place under the same key.
         tagged: places bear our tags, so a sweep can find them.
+        machine_bound: places are on the machine of the process that makes them, and reached from there alone.
         visibility_delay: seconds after which a place that was made is surely listed.
         keeps: a place can be kept for a person (``release(KEEP)``).
         parks: a place can be kept for the next run (``release(PARK)``).
@@ -63,6 +64,7 @@ class Capabilities:
     fencing: Fencing = Fencing.ADVISORY
     keyed: bool = False
     tagged: bool = False
+    machine_bound: bool = False
     visibility_delay: float = 0.0
     keeps: bool = False
     parks: bool = False

@@ -25,7 +25,8 @@ _MOST = 1000  # of a kind in one pass: what is left over is the next pass's
 class Deed:
     """One thing that was due, and what came of it.
 
-    ``duty`` is why it was due: a reason of ``Stuck``, or ``keep_over`` for a place whose time is over. ``done``
+    ``duty`` is why it was due: a reason of ``Stuck``, ``unfinished`` where an earlier try broke off, or
+    ``keep_over`` for a place whose time is over. ``done``
     says that nothing of it is left.
     """
 
@@ -64,6 +65,7 @@ class Duties:
         due = [
             *((row, self._replay) for row in await self._ledger.unheld(_MOST)),
             *((row, self._replay) for row in await self._ledger.due(_MOST)),
+            *((row, self._replay) for row in await self._ledger.of_ids(self._replays.unfinished())),
             *((row, self._reclaim) for row in await self._ledger.kept_over(_MOST)),
         ]
         random.shuffle(due)  # two workers then seldom want the same one next
@@ -99,15 +101,19 @@ class Duties:
         self._under_way.pop(lease_id, None)
 
     async def _replay(self, row: Row) -> Deed | None:
-        if row.held or row.stuck is None:
+        again = self._replays.is_unfinished(row)
+        stuck = not row.held and row.stuck is not None and (row.facts.state.live or self._others.reaches(row))
+        if not (stuck or again):
             return None
         try:
             replay = await self._replays.replay(row)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next pass tries again
-            return _deed(row, str(row.stuck), f"not done: {error}", done=False)
-        return None if replay.lost else _deed(row, str(row.stuck), replay.outcome, done=replay.done)
+            return _deed(row, row.stuck or "unfinished", f"not done: {error}", done=False)
+        return None if replay.lost else _deed(row, row.stuck or "unfinished", replay.outcome, done=replay.done)
 
     async def _reclaim(self, row: Row) -> Deed | None:
+        if not self._others.reaches(row):
+            return None
         try:
             lease = await self._others.clean_up(row, force=False)
         except (LeaseLost, IllegalTransition, StillHeld):

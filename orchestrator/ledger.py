@@ -12,7 +12,7 @@ from leasehold.orchestrator.request import Request
 from leasehold.orchestrator.store import columns
 from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.store import Store
-from leasehold.orchestrator.terms import Terms
+from leasehold.orchestrator.terms import STORED, Terms
 from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
 
@@ -258,7 +258,7 @@ def terms_of(row: Any) -> Terms:
     stored = decode(row["request"])
     return Terms(
         id=row["id"],
-        request=Request.restored(row, stored),
+        request=Request.restored(row, {name: value for name, value in stored.items() if name not in STORED}),
         policy=Policy(row["policy"]),
         environment_id=row["environment_id"],
         environment_name=row["environment_name"],
@@ -266,7 +266,7 @@ def terms_of(row: Any) -> Terms:
         provider=row["provider"],
         mode=Mode(row["mode"]) if row["mode"] else None,
         config=row["config"],
-        fingerprint=stored.get("fingerprint"),
+        **{name: stored.get(name) for name in STORED},
     )
 
 

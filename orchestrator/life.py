@@ -17,6 +17,7 @@ from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import SyncBack
 from leasehold.orchestrator.step import Failure, Interrupted, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
+from leasehold.orchestrator.terms import Terms
 from leasehold.states import (
     CleanupEvent,
     CleanupState,
@@ -111,6 +112,10 @@ class Life:
     async def journal(self, lease_id: str) -> list[Entry]:
         """A lease's journal, oldest row first."""
         return await self._commits.journal(lease_id)
+
+    def reaches(self, terms: Terms) -> bool:
+        """Whether a place of these terms can be reached from this machine."""
+        return self._steps.reaches(terms)
 
     def check(self, lease: Lease) -> None:
         """Raise ``LeaseLost`` where the lease may be another's by now."""

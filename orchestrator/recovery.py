@@ -10,12 +10,14 @@ from pathlib import Path
 from leasehold.drivers import Absent, DriverError, Found, Unknown, keeps_records
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.engine import Engine
+from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.provisioning import exit_detail
 from leasehold.orchestrator.step import Failure, Step
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.encoding import encode
+from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.verbs import handle_of
 from leasehold.states import Answer, ErrorCode, LeaseEvent, LeaseState, Move, Open, PlanRow
 
@@ -57,8 +59,10 @@ class Recovery:
             if found is Open.PROVISION:
                 return await self._ask_record(lease)
             answer = await self._recover(lease)
-        except DriverError as error:
-            return Answer.UNKNOWN, str(error)
+        except (StoreError, LeaseLost):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, it has not said
+            return Answer.UNKNOWN, str(error) or error.__class__.__name__
         if isinstance(answer, Found):
             lease.handle = answer.handle
             return Answer.FOUND, f"{answer.handle.place} stands"

@@ -4,6 +4,7 @@ Replaying twice, or from two places at once, is harmless: taking over is a commi
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from leasehold.states import (
 )
 
 _AT_ONCE = 32
+_TRY_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,16 @@ class Replays:
         self._others = others
         self._life = life
         self._recovery = recovery
+        self._unfinished: dict[str, float] = {}  # taken over and not settled, and when to try again
+
+    def unfinished(self) -> list[str]:
+        """Leases that this process took over and could not settle, and whose time to be tried again has come."""
+        now = time.monotonic()
+        return [lease_id for lease_id, at in self._unfinished.items() if at <= now]
+
+    def is_unfinished(self, row: Row) -> bool:
+        """Whether the row's owner is this process, which took it over and could not settle it."""
+        return row.terms.id in self._unfinished and self._others.owns(row)
 
     async def replay(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
         """Settle one lease. Raises ``NotStuck`` and ``StillHeld`` where it is not for us to."""
@@ -78,7 +90,8 @@ class Replays:
             return _nothing(row)
         resume = _goes_on(row, found, resume=resume)
         try:
-            lease = await self._others.take(row, force=force)
+            lease = await self._others.take(row, force=force or self.is_unfinished(row))
+            self._unfinished[lease.id] = time.monotonic() + _TRY_AGAIN_SECONDS
             answer, said = await self._recovery.ask(lease, found)
             plan = plan_row(found, answer)
             refusal = self._recovery.refusal(lease, plan) if resume else None
@@ -91,11 +104,14 @@ class Replays:
             operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, failure(row))
             await self._life.settled(lease, operation)
         except LeaseLost as lost:
+            self._unfinished.pop(row.terms.id, None)
             outcome = "another has it now"
             return Replay(row.terms.id, row.stuck, found, None, (), str(lost), done=True, outcome=outcome, lost=True)
         except (StepFailed, EnvironmentRunError):
             pass  # it is recorded on the lease, whose row says so
         after = await self._ledger.find(None, row.terms.id)
+        if not after.held:
+            self._unfinished.pop(row.terms.id, None)
         return report(done=after.stuck is None and Move.WAIT not in moves, outcome=_outcome(after, moves))
 
     def plan(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
@@ -152,7 +168,7 @@ class Replays:
 
     def _open(self, row: Row, *, force: bool) -> Open | None:
         found = open_step(row.facts)
-        if found is None or row.stuck is not None or force:
+        if found is None or row.stuck is not None or force or self.is_unfinished(row):
             return found
         if row.held:
             raise self._others.held(row)

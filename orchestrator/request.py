@@ -111,7 +111,6 @@ class Request:
         """The request of a lease's row. Values of variables are not stored: they are empty."""
         fields = dict(stored)
         fields["unknown_variables"] = tuple(fields.pop("variables"))
-        fields.pop("fingerprint", None)
         fields["excludes"] = tuple(fields["excludes"])
         fields["sync_back"] = SyncBack(fields["sync_back"]) if fields["sync_back"] else None
         fields["owner_lost"] = OwnerLost(fields["owner_lost"])

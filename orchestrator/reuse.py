@@ -31,6 +31,8 @@ class Reuse:
         local = lease.driver.capabilities(lease.config).transport is Transport.LOCAL
         by_workspace = local or lease.terms.policy is Policy.REUSE_BY_EXECUTION_WORKSPACE
         for row in await self._ledger.parked(lease.terms, by_workspace=by_workspace):
+            if not self._others.reaches(row):
+                continue  # only its own machine can use or end it
             misfit = _misfit(row, lease.terms)
             if misfit is None:
                 lease.parked = self._others.lease_of(row)

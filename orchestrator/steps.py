@@ -91,6 +91,9 @@ class Steps(Verbs):
         mode = request.mode or offer.modes[0]
         check_offer(offer, mode, lease.terms, environment)
         lease.terms = with_environment(lease.terms, environment, mode, pinned)
+        if offer.machine_bound:
+            folder = str(self._settings.state_folder.absolute())
+            lease.terms = replace(lease.terms, machine=self.machine, state_folder=folder)
         path = Path(request.workspace)
         lease.subjects = await subjects(driver, config, place_request(lease, path, mode))
         lease.driver, lease.config, lease.tree = driver, config, path

@@ -47,6 +47,8 @@ class Takeover:
 
     async def make_room(self, row: Row, why: str) -> bool:
         """End a place that is only parked, or whose owner is gone (``why`` it failed); whether it has gone."""
+        if not row.facts.state.live and not self.reaches(row):
+            return False  # only its own machine can end it
         if row.facts.cleanup is CleanupState.PARKED:
             return not (await self.clean_up(row, force=False)).cleanup.open
         if row.alive or (row.facts.state.live and row.facts.owner is None):
@@ -54,6 +56,14 @@ class Takeover:
         taken = await self.take(row, force=False)
         await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
         return not taken.cleanup.open
+
+    def reaches(self, row: Row) -> bool:
+        """Whether the place of that row can be reached from this machine."""
+        return self._life.reaches(row.terms)
+
+    def owns(self, row: Row) -> bool:
+        """Whether the row's owner is this process."""
+        return row.facts.owner == self._commits.owner.id
 
     async def take(self, row: Row, *, force: bool) -> Lease:
         """Become the owner of a lease that nobody living holds, or whose step is past its deadline.

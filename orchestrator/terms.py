@@ -7,6 +7,8 @@ from leasehold.orchestrator.request import Request
 from leasehold.orchestrator.store.encoding import digest, encode
 from leasehold.states import Policy
 
+STORED = ("fingerprint", "machine", "state_folder")
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -14,7 +16,8 @@ class Terms:
 
     ``config`` is the driver's config as JSON text, pinned: later changes of the environment do not
     touch the lease. ``fingerprint`` is what a place must have in common with the next lease that it
-    serves. Environment, driver and mode are unknown where resolving failed early.
+    serves. ``machine`` and ``state_folder`` say where a place that is bound to a machine stands.
+    Environment, driver and mode are unknown where resolving failed early.
     """
 
     id: str
@@ -27,6 +30,8 @@ class Terms:
     mode: Mode | None = None
     config: str = "{}"
     fingerprint: str | None = None
+    machine: str | None = None
+    state_folder: str | None = None
 
     def columns(self, created_at: int) -> tuple[str | int | None, ...]:
         """The values of ``columns.TERMS``."""
@@ -44,10 +49,15 @@ class Terms:
             self.provider,
             str(self.policy),
             None if self.mode is None else str(self.mode),
-            encode({**request.stored(), "fingerprint": self.fingerprint}),
+            encode({**request.stored(), **self._stored()}),
             self.config,
             created_at,
         )
+
+    def _stored(self) -> dict[str, str]:
+        """What stands in the request's column beside the request."""
+        named = {name: getattr(self, name) for name in STORED}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 def terms_digest(columns: tuple[str | int | None, ...]) -> str:

@@ -3,9 +3,21 @@
 import asyncio
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any, TypeVar
 
-from leasehold.drivers import Context, Handle, NotInstalled, Realization, Refused, Registry, Stale, TimedOut
+from leasehold.drivers import (
+    Context,
+    Handle,
+    NotInstalled,
+    Realization,
+    Refused,
+    Registry,
+    Stale,
+    TimedOut,
+    Unavailable,
+    machine_id,
+)
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.offer import first_problem
 from leasehold.orchestrator.redaction import Redaction
@@ -14,6 +26,7 @@ from leasehold.orchestrator.step import Interrupted, News, Step
 from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.errors import StoreBehind
 from leasehold.orchestrator.store.store import Store
+from leasehold.orchestrator.terms import Terms
 from leasehold.orchestrator.watch import Overdue, Stopped, Watch, Watches
 from leasehold.states import LEASE_EVENTS, LeaseEvent
 from pydantic import ValidationError
@@ -31,6 +44,7 @@ class Verbs:
         self._registry = registry
         self._settings = settings
         self._redaction = redaction
+        self.machine = machine_id()
         self.watches = Watches()
 
     def seconds(self, event: str, lease: Lease) -> float:
@@ -63,8 +77,17 @@ class Verbs:
             lease.driver = driver
         return lease.driver
 
+    def reaches(self, terms: Terms) -> bool:
+        """Whether a place of these terms can be reached from this machine."""
+        return terms.machine in (None, self.machine)
+
     def context(self, lease: Lease, step: Step) -> Context:
-        """The circumstances of one verb."""
+        """The circumstances of one verb. Raises ``Unavailable`` where the place is another machine's."""
+        if not self.reaches(lease.terms):
+            raise Unavailable(
+                f"its place is on another machine, {lease.terms.machine}, and is reached from there alone",
+                hint="run leasehold worker, or leasehold replay, on that machine",
+            )
         seconds = self.seconds(step.event, lease)
         stop = asyncio.Event()
         if step.event in LEASE_EVENTS:
@@ -83,7 +106,7 @@ class Verbs:
             epoch=lease.facts.epoch,
             ledger=self._store.ledger,
             lease_id=lease.id,
-            state_folder=self._settings.state_folder,
+            state_folder=Path(lease.terms.state_folder or self._settings.state_folder),
             stop=stop,
             progress=progress,
             variables=dict(lease.terms.request.variables),

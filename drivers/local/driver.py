@@ -18,7 +18,6 @@ from leasehold.drivers.keeping import remove_old_archives
 from leasehold.drivers.local.config import LocalConfig
 from leasehold.drivers.local.fence import Fence, remove_old_fences
 from leasehold.drivers.local.in_place import InPlace
-from leasehold.drivers.local.machine import machine_id
 from leasehold.drivers.local.place import DRIVER, Place, places
 from leasehold.drivers.local.probe import look
 from leasehold.drivers.local.target import LocalTarget
@@ -26,6 +25,7 @@ from leasehold.drivers.local.tree import Tree
 from leasehold.drivers.local.tree_copy import TreeCopy
 from leasehold.drivers.local.validate import problems
 from leasehold.drivers.local.worktree import Worktree
+from leasehold.drivers.machine import machine_id
 from leasehold.drivers.place import (
     Absent,
     Condition,
@@ -72,6 +72,7 @@ class LocalDriver:
             fencing=Fencing.ENFORCED,
             keyed=True,
             tagged=True,
+            machine_bound=True,
             visibility_delay=0.0,
             keeps=True,
             parks=True,

@@ -135,6 +135,7 @@ class ScriptedConfig(BaseModel):
     fencing: Fencing = Fencing.ENFORCED
     keyed: bool = True
     tagged: bool = True
+    machine_bound: bool = False
     visibility_delay: float = 0.0
     probe: bool = False
     keeps: bool = True

@@ -72,6 +72,7 @@ class ScriptedDriver:
             fencing=config.fencing,
             keyed=config.keyed,
             tagged=config.tagged,
+            machine_bound=config.machine_bound,
             visibility_delay=config.visibility_delay,
             keeps=config.keeps,
             parks=config.parks,

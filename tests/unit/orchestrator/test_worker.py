@@ -184,3 +184,55 @@ async def test_old_owners_are_forgotten(open_orchestrator: Opener, tree: Path) -
 def test_settings_of_the_worker() -> None:
     settings = Settings()
     assert (settings.worker_seconds, settings.sweep_seconds, settings.sweep_grace_seconds) == (1.0, 300.0, 600.0)
+
+
+async def test_what_a_worker_took_and_could_not_settle_is_tried_again(
+    open_orchestrator: Opener, provider: Provider, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that fails between taking over and settling: the lease is the worker's, and is not left there."""
+    async with scripted(open_orchestrator) as first:
+        lease = await first.acquire(environment="place", workspace=tree)
+    async with open_orchestrator() as second:
+        settle = second._life.settle  # pyright: ignore[reportPrivateUsage]
+
+        async def fails(*_: object) -> None:
+            monkeypatch.setattr(second._life, "settle", settle)  # pyright: ignore[reportPrivateUsage]
+            raise StoreError("the disk of the store is full")
+
+        monkeypatch.setattr(second._life, "settle", fails)  # pyright: ignore[reportPrivateUsage]
+        [deed] = await second.duties()
+        assert (deed.done, deed.outcome) == (False, "not done: the disk of the store is full")
+        assert await second.duties() == [], "it is not tried at once"
+        second._replays._unfinished[lease.id] = 0.0  # pyright: ignore[reportPrivateUsage]  # its time has come
+        [deed] = await second.duties()
+        assert (deed.duty, deed.done) == ("unfinished", True)
+        assert (await second.ledger.find("default", lease.id)).facts.error_code == "lease_owner_lost"
+        assert provider.standing() == []
+
+
+async def test_a_place_of_another_machine_is_left_to_its_own(
+    open_orchestrator: Opener, provider: Provider, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody elsewhere could see that it stands: its lease ends, and its cleanup stays owed."""
+    async with open_orchestrator() as first:
+        await first.environments.add("default", "place", "scripted", {"machine_bound": True})
+        lease = await first.acquire(environment="place", workspace=tree)
+    with monkeypatch.context() as there:
+        there.setattr("leasehold.orchestrator.verbs.machine_id", lambda: "another")
+        async with open_orchestrator() as second:
+            [deed] = await second.duties()
+            assert (deed.duty, deed.done) == ("owner_lost", False)
+            row = await second.ledger.find("default", lease.id)
+            assert (row.facts.error_code, row.facts.cleanup) == ("lease_owner_lost", CleanupState.FAILED)
+            second.store.clock._offset += 60_000_000  # type: ignore[attr-defined]  # pyright: ignore
+            assert await second.duties() == []
+            ended = await second.release(lease.id)
+            assert ended is not None
+            [tried] = [entry for entry in await ended.journal() if entry.kind == "failed"][-1:]
+            assert "is on another machine" in tried.details["message"]
+            assert len(provider.standing()) == 1
+    async with open_orchestrator() as third:
+        third.store.clock._offset += 600_000_000  # type: ignore[attr-defined]  # pyright: ignore
+        [deed] = await third.duties()
+        assert (deed.duty, deed.done) == ("cleanup_failed", True)
+        assert provider.standing() == []
