@@ -42,28 +42,32 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a probe looked at. ``mend`` says what to do where it is not ``ok``."""
+    """One thing that a probe looked at. ``mend`` says what to do where it is not ``ok``.
+
+    ``optional``: nobody needs it here, so that nothing is sick for want of it.
+    """
 
     name: str
     ok: bool
     detail: str = ""
     mend: str = ""
     duration: float = 0.0
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a probe found; healthy when every check is."""
+    """What a probe found; healthy when every check is that somebody needs."""
 
     checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:
-        return all(check.ok for check in self.checks)
+        return all(check.ok or check.optional for check in self.checks)
 
     @property
     def detail(self) -> str:
-        return "; ".join(f"{check.name}: {check.detail}" for check in self.checks if not check.ok)
+        return "; ".join(f"{check.name}: {check.detail}" for check in self.checks if not (check.ok or check.optional))
 
 
 class Driver(Protocol):

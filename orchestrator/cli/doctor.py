@@ -1,8 +1,13 @@
-"""``leasehold doctor``: what works on this machine, and how to mend what does not."""
+"""``leasehold doctor``: what works on this machine, and how to mend what does not.
+
+A driver is needed where an active environment uses it, and ``local`` always is. Of the others it is told
+what they lack here and how to have it, and nothing is sick for that.
+"""
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
+from dataclasses import replace
 from importlib.metadata import version
 
 import typer
@@ -11,6 +16,7 @@ from leasehold.orchestrator.cli.display import emit, out
 from leasehold.orchestrator.cli.health import health_record, show_health
 from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import choices_of, settings_of
+from leasehold.orchestrator.environments import LOCAL, Environments, EnvironmentStatus
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.migration import HEAD, suits
@@ -22,7 +28,10 @@ _PROBE_SECONDS = 30.0
 
 
 def doctor(context: typer.Context, as_json: Json = False) -> int:
-    """Say what works on this machine, and how to mend what does not. Exit code 1: something does not."""
+    """Say what works on this machine, and how to mend what does not.
+
+    Exit code 1: something does not that is needed. What no environment uses may be missing.
+    """
     settings = settings_of(choices_of(context))
     health = Health(tuple(asyncio.run(_examined(settings))))
     if as_json:
@@ -30,13 +39,15 @@ def doctor(context: typer.Context, as_json: Json = False) -> int:
         return 0 if health.ok else 1
     show_health(health)
     out("")
-    sick = [check.name for check in health.checks if not check.ok]
-    out(f"does not work: {', '.join(sick)}" if sick else "all of this works")
+    sick = [check.name for check in health.checks if not (check.ok or check.optional)]
+    out(f"does not work: {', '.join(sick)}" if sick else "all that is needed works")
     return 1 if sick else 0
 
 
 async def _examined(settings: Settings) -> list[Check]:
-    return [_leasehold(), await _store(settings), *[check async for check in _drivers()]]
+    store = await _store(settings)
+    used = await _used(settings) if store.ok else frozenset[str]()
+    return [_leasehold(), store, *[check async for check in _drivers({LOCAL, *used})]]
 
 
 def _leasehold() -> Check:
@@ -60,11 +71,29 @@ async def _store(settings: Settings) -> Check:
     return Check("store", True, f"{shown_url(url)}: at version {at}")
 
 
-async def _drivers() -> AsyncIterator[Check]:
+async def _used(settings: Settings) -> frozenset[str]:
+    """The drivers and providers of the store's active environments; none where the store is not of this version."""
+    url, prefix, patience = settings.store_url(), settings.table_prefix, settings.store_patience_seconds
+    try:
+        if await Store.version_at(url, patience=patience, prefix=prefix) != HEAD:
+            return frozenset()
+        store = await Store.open(url, patience=patience, prefix=prefix, make=False)
+    except StoreError:
+        return frozenset()
+    try:
+        rows = await Environments(store).everywhere()
+    finally:
+        await store.close()
+    return frozenset(row.provider for row in rows if row.status is EnvironmentStatus.ACTIVE)
+
+
+async def _drivers(used: Set[str]) -> AsyncIterator[Check]:
     registry = Registry()
     for listed in registry.listing():
         if listed.problem is not None:
-            yield Check(listed.name, False, listed.problem, "mend or remove its package")
+            yield Check(
+                listed.name, False, listed.problem, "mend or remove its package", optional=listed.name not in used
+            )
             continue
         driver = registry.get(listed.name)
         try:
@@ -76,8 +105,9 @@ async def _drivers() -> AsyncIterator[Check]:
             async with asyncio.timeout(_PROBE_SECONDS):
                 health = await driver.probe(config)
         except TimeoutError:
-            yield Check(listed.name, False, f"gave no answer within {_PROBE_SECONDS:g} s")
+            said = f"gave no answer within {_PROBE_SECONDS:g} s"
+            yield Check(listed.name, False, said, optional=listed.name not in used)
             continue
         for check in health.checks:
             name = listed.name if check.name == listed.name else f"{listed.name}: {check.name}"
-            yield Check(name, check.ok, check.detail, check.mend, check.duration)
+            yield replace(check, name=name, optional=listed.name not in used)

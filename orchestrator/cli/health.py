@@ -16,6 +16,7 @@ def health_record(health: Health) -> dict[str, Any]:
                 "ok": check.ok,
                 "detail": check.detail,
                 "mend": check.mend,
+                "optional": check.optional,
                 "duration_ms": round(check.duration * 1000),
             }
             for check in health.checks
@@ -30,7 +31,7 @@ def show_health(health: Health) -> None:
         [
             (
                 check.name,
-                "ok" if check.ok else "failed",
+                "ok" if check.ok else "not here" if check.optional else "failed",
                 check.detail if check.ok or not check.mend else f"{check.detail}; {check.mend}",
             )
             for check in health.checks
