@@ -156,7 +156,7 @@ def errors() -> str:
     )
 
 
-LEAST = {"ssh": {"host": "HOST"}}
+LEAST = {"ssh": {"host": "HOST"}, "docker": {"image": "IMAGE"}, "podman": {"image": "IMAGE"}}
 """What a driver has to be told at least."""
 
 

@@ -161,6 +161,15 @@ class SpecifiesRemote(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsMachine(Protocol):
+    """A driver that needs settings, and can tell without them what this machine lacks for it."""
+
+    async def machine(self) -> Health:
+        """As ``probe``, as far as it holds whatever the settings are."""
+        ...
+
+
 def specifies_remote(driver: Driver) -> TypeGuard[SpecifiesRemote]:
     """Whether a driver is one that ``SpecifiesRemote``."""
     return hasattr(driver, "remote_spec")

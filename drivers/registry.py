@@ -13,6 +13,8 @@ _BUILT_IN = {
     "local": "leasehold.drivers.local:LocalDriver",
     "ssh": "leasehold.drivers.ssh:SshDriver",
     "bubblewrap": "leasehold.drivers.sandbox.bubblewrap:BubblewrapDriver",
+    "docker": "leasehold.drivers.sandbox.container:DockerDriver",
+    "podman": "leasehold.drivers.sandbox.container:PodmanDriver",
     "scripted": "leasehold.drivers.scripted:ScriptedDriver",
 }
 

@@ -72,6 +72,12 @@ def require() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def missing() -> Callable[[str], None]:
+    """Skip for want of a part that is no program; in CI, fail."""
+    return _missing
+
+
+@pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that was created and migrated once; tests copy it."""
     path = tmp_path_factory.mktemp("store") / "made.db"

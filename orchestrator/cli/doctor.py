@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 import typer
-from leasehold.drivers import Check, Health, Registry
+from leasehold.drivers import Check, Health, KnowsMachine, Registry
 from leasehold.orchestrator.cli.display import emit, out
 from leasehold.orchestrator.cli.health import health_record, show_health
 from leasehold.orchestrator.cli.options import Json
@@ -97,13 +97,16 @@ async def _drivers(used: Set[str]) -> AsyncIterator[Check]:
             continue
         driver = registry.get(listed.name)
         try:
-            config = driver.Config.model_validate({})
+            asked = driver.probe(driver.Config.model_validate({}))
         except ValidationError:
-            yield Check(listed.name, True, "installed; it needs settings: leasehold env probe tells of an environment")
-            continue
+            if not isinstance(driver, KnowsMachine):
+                said = "installed; it needs settings: leasehold env probe tells of an environment"
+                yield Check(listed.name, True, said)
+                continue
+            asked = driver.machine()
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                health = await driver.probe(config)
+                health = await asked
         except TimeoutError:
             said = f"gave no answer within {_PROBE_SECONDS:g} s"
             yield Check(listed.name, False, said, optional=listed.name not in used)

@@ -1,0 +1,338 @@
+"""Places that are containers: what is the same for every engine with docker's command line."""
+
+import asyncio
+import os
+import shlex
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from leasehold.drivers.blocking import off_loop
+from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
+from leasehold.drivers.context import Context
+from leasehold.drivers.driver import Health, Problem
+from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Unavailable
+from leasehold.drivers.keeping import remove_old_archives
+from leasehold.drivers.local.fence import Fence, remove_old_fences
+from leasehold.drivers.local.validate import workspace_problems
+from leasehold.drivers.place import (
+    Absent,
+    Condition,
+    Found,
+    Handle,
+    Observed,
+    PlaceRequest,
+    Released,
+    ReleaseMode,
+    Resource,
+    Tags,
+    Unknown,
+)
+from leasehold.drivers.remote.place import RemotePlace, Standing
+from leasehold.drivers.remote.remains import end_remains, recorded
+from leasehold.drivers.remote.target import RemoteTarget
+from leasehold.drivers.remote.tree import RemoteTree
+from leasehold.drivers.sandbox.container.config import ContainerConfig
+from leasehold.drivers.sandbox.container.engine import Container, Engine, Kind
+from leasehold.drivers.sandbox.container.labels import DRIVER, LEDGER, labels_of, tags_of
+from leasehold.drivers.sandbox.container.link import ContainerLink
+from leasehold.drivers.sandbox.container.probe import look, look_at_engine
+from leasehold.drivers.secret import SecretRef
+from leasehold.drivers.target import Target
+from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+
+T = TypeVar("T")
+
+ROOT = "/leasehold"
+_FENCES = "containers"
+_FOR_EVER = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
+
+
+class ContainerDriver:
+    """A place is a container of the lease's own, named by its key; the workspace is copied into it.
+
+    The engine makes no second container of one name, so the same key is the same place. A fence on this
+    machine orders what is done with the container, one within it what is done there.
+    """
+
+    name: str
+    version = "1"
+    Config = ContainerConfig
+    kind: ClassVar[Kind]
+
+    def capabilities(self, config: ContainerConfig) -> Capabilities:
+        here = (config.host or os.environ.get("DOCKER_HOST") or "unix://").startswith("unix://")
+        return Capabilities(
+            Transport.SANDBOX,
+            modes=(Mode.COPY,),
+            fencing=Fencing.ENFORCED if here else Fencing.ADVISORY,
+            keyed=True,
+            tagged=True,
+            visibility_delay=0.0,
+            keeps=True,
+            parks=True,
+            syncs_back=True,
+            limits=Limiting.ENFORCED if config.any else Limiting.NONE,
+            summary=f"containers of {self.name}: a copy of the workspace there, and its changes back",
+        )
+
+    def validate(self, request: PlaceRequest, config: ContainerConfig) -> list[Problem]:
+        return [] if request.late else workspace_problems(request.workspace, (Mode.COPY,), self.name)
+
+    async def probe(self, config: ContainerConfig) -> Health:
+        return await look(lambda check: Engine(self.kind, config.host, check), config)
+
+    async def machine(self) -> Health:
+        """Whether the engine is here, whatever an environment's settings."""
+        return await look_at_engine(lambda check: Engine(self.kind, None, check))
+
+    async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
+        def work(engine: Engine, context: Context) -> Container:
+            self._tidy(context)
+            container = engine.find(_named(key)) or self._create(engine, key, tags, context)
+            if container.labels.get(LEDGER) != tags.ledger:
+                raise Conflict(f"the container {container.name} is no place of this ledger", hint="remove or rename it")
+            if not container.running:
+                _wake(engine, container)
+            return container
+
+        container = await self._fenced(key, context, work)
+        await self._place(key, context).make(tags, {}, context)
+        return self._handle(container, context)
+
+    async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
+        key = key if handle is None else _key_of(handle)
+
+        def work(engine: Engine, context: Context) -> Container | None:
+            return engine.find(_named(key))
+
+        try:
+            container = await self._fenced(key, context, work, refuse=True)
+            if container is None:
+                return Absent()
+            if container.labels.get(DRIVER) != self.name:
+                return Unknown(f"the container {container.name} is none of ours")
+            if container.running:
+                await self._place(key, context).find(context)
+        except (Conflict, Damaged, Unavailable) as error:
+            return Unknown(str(error))
+        return Found(self._handle(container, context))
+
+    async def inspect(self, handle: Handle, context: Context) -> Observed:
+        try:
+            container = await self._asked(context, lambda engine: engine.find(handle.place))
+            if container is None:
+                return Observed(Condition.GONE, f"the container {handle.place} is gone")
+            if not container.running:
+                return Observed(Condition.STOPPED, f"the container {handle.place} is {container.trouble}")
+            standing = await self._of(handle, context).look(context)
+        except DriverError as error:
+            return Observed(Condition.UNKNOWN, str(error))
+        if standing is not None and standing.lost:
+            return Observed(Condition.GONE, f"the tree is gone from the container {handle.place}")
+        return Observed(Condition.READY)
+
+    async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
+        place, standing = await self._demanded(handle, context)
+        if workspace.mode is not Mode.COPY:
+            raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
+        return await RemoteTree(place, context).realize(
+            standing,
+            workspace,
+            transport=Transport.SANDBOX,
+            provider=self.name,
+            strategy="provider_defined",
+            remote={"provider": self.name, "sandbox_id": handle.place},
+        )
+
+    async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
+        place, _ = await self._demanded(handle, context)
+        own = await asyncio.to_thread(_variables, context.config)
+        return RemoteTarget(
+            place,
+            realization.cwd,
+            env={**own, **context.variables, "LEASEHOLD_LEASE": context.lease_id},
+            described={
+                "kind": "remote",
+                "transport": Transport.SANDBOX.value,
+                "shell_command": "sh",
+                "environment_id": None,
+                "lease_id": context.lease_id,
+                "remote_cwd": realization.cwd,
+            },
+            context=context,
+        )
+
+    async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
+        place, _ = await self._demanded(handle, context)
+        await RemoteTree(place, context).baseline()
+
+    async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
+        place, _ = await self._demanded(handle, context)
+        return await RemoteTree(place, context).sync_back()
+
+    async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
+        return await self._release(handle, mode, context, None)
+
+    async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
+        wanted = {DRIVER: self.name, LEDGER: ledger}
+        for container in await self._asked(context, lambda engine: engine.labelled(wanted)):
+            with suppress(Damaged):
+                tags = tags_of(container)
+                handle = self._handle(container, context)
+                yield Resource(self.name, handle.place, tags, handle, detail=container.trouble)
+
+    async def destroy(self, resource: Resource, context: Context) -> None:
+        await self._release(resource.handle, ReleaseMode.DESTROY, context, resource.tags)
+
+    async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
+        return await recorded(self._of(handle, context), record, context)
+
+    async def _release(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
+        key = _key_of(handle)
+        place, notes, standing = self._place(key, context), list[str](), None
+
+        def begin(engine: Engine, context: Context) -> Container | None:
+            container = engine.find(_named(key))
+            if container is None:
+                return None
+            tags = tags_of(container)
+            if tags.ledger != context.ledger:
+                raise Conflict(f"the place {key} belongs to another ledger, {tags.ledger}")
+            if listed is not None and tags != listed:
+                raise Conflict(f"the place {key} bears other tags than when it was listed", hint="sweep again")
+            if container.running:
+                return container
+            try:
+                _wake(engine, container)
+            except Unavailable as error:
+                notes.append(f"what was not brought back cannot be read: {error}")
+                return container
+            return replace(container, status="running")
+
+        container = await self._fenced(key, context, begin)
+        if container is not None and container.running:
+            standing = await place.find(context)
+            survivors = await end_remains(place, key, context) if standing is not None else ()
+            if survivors and mode is not ReleaseMode.DESTROY:
+                raise Unavailable(f"processes of the run still run: {' '.join(map(str, survivors))}")
+        if mode is not ReleaseMode.DESTROY:
+            if container is None:
+                raise Gone(f"the place {key} is gone: there is nothing to keep")
+            return Released(open_with=self._opened(container, key, context), notes=tuple(notes))
+        tree = RemoteTree(place, context)
+        ended = await tree.end(standing)
+        if container is not None:
+            found = container.id
+
+            def end(engine: Engine, _: Context) -> None:
+                engine.remove(found)
+
+            await self._fenced(key, context, end)
+        await tree.forget()
+        return Released(container is not None, kept=ended.kept, notes=(*notes, *ended.notes))
+
+    def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container:
+        config: ContainerConfig = context.config
+        engine.have_image(config.image, context.progress)
+        words = [text for name, value in labels_of(self.name, tags).items() for text in ("--label", f"{name}={value}")]
+        words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", config.network]
+        words += ["--init"] if self.kind.init() else []
+        words += ["--user", config.user] if config.user else []
+        words += ["--pids-limit", str(config.pids)] if config.pids else []
+        words += ["--memory", str(config.memory), "--memory-swap", str(config.memory)] if config.memory else []
+        words += ["--cpus", f"{config.cpus:g}"] if config.cpus else []
+        for binds, suffix in ((config.read_only, ":ro"), (config.writable, "")):
+            for bind in binds:
+                words += ["--volume", f"{bind if ':' in bind else f'{bind}:{bind}'}{suffix}"]
+        engine.create(_named(key), [*words, "--entrypoint", "sh", "--pull", "never", config.image, "-c", _FOR_EVER])
+        container = engine.find(_named(key))
+        if container is None:
+            raise Gone(f"the container {_named(key)} was removed as soon as it was made")
+        return container
+
+    async def _fenced(
+        self, key: str, context: Context, work: Callable[[Engine, Context], T], *, refuse: bool = False
+    ) -> T:
+        """Work with the engine under the key's fence here; ``refuse`` the key where the answer is nothing."""
+        root = _root(context)
+
+        def held(context: Context) -> T:
+            standing = True
+            with Fence(root, key).held(context, stands=lambda: standing) as fence:
+                engine = self._engine(context, fence.descriptor)
+                answer = work(engine, context)
+                standing = answer is not None
+                if refuse and not standing:
+                    fence.refuse()
+                return answer
+
+        return await off_loop(context, held)
+
+    async def _asked(self, context: Context, ask: Callable[[Engine], T]) -> T:
+        return await off_loop(context, lambda context: ask(self._engine(context)))
+
+    async def _demanded(self, handle: Handle, context: Context) -> tuple[RemotePlace, Standing]:
+        """The place, where it stands and runs. Raises ``Gone``, ``Unavailable``."""
+        place = self._of(handle, context)
+        standing = await place.find(context)
+        if standing is None:
+            raise Gone(f"the place {place.key} is gone", hint="take a new lease")
+        return place, standing
+
+    def _of(self, handle: Handle, context: Context) -> RemotePlace:
+        if handle.driver != self.name:
+            raise Damaged(f"this is no handle of a place of {self.name}: {handle.place}")
+        return self._place(_key_of(handle), context)
+
+    def _place(self, key: str, context: Context) -> RemotePlace:
+        return RemotePlace(ContainerLink(self._engine(context), _named(key)), ROOT, key)
+
+    def _engine(self, context: Context, *locks: int) -> Engine:
+        config: ContainerConfig = context.config
+        return Engine(self.kind, config.host, context.check, locks)
+
+    def _handle(self, container: Container, context: Context) -> Handle:
+        key = tags_of(container).key
+        return Handle(self.name, container.name, {"key": key, "folder": f"{ROOT}/{key}", "container": container.id})
+
+    def _opened(self, container: Container, key: str, context: Context) -> str:
+        inner = f"cd {ROOT}/{key}/tree 2>/dev/null; command -v bash >/dev/null && exec bash; exec sh"
+        return shlex.join([*self._engine(context).words, "exec", "-it", container.name, "sh", "-c", inner])
+
+    def _tidy(self, context: Context) -> None:
+        """What is long past here; a fence whose container stands is in use each day, or is made anew."""
+        remove_old_archives(context.state_folder)
+        remove_old_fences(_root(context), lambda _: False)
+
+
+def _wake(engine: Engine, container: Container) -> None:
+    """Have a container run, with the folder in which places stand."""
+    if container.status == "paused":
+        engine.call("unpause", container.id)
+        return
+    engine.call("start", container.id)
+    if container.user not in ("", "0", "root"):
+        engine.call("exec", "--user", "0", container.id, "sh", "-c", f"mkdir -p {ROOT} && chmod 1777 {ROOT}")
+
+
+def _named(key: str) -> str:
+    return f"leasehold-{key}"
+
+
+def _key_of(handle: Handle) -> str:
+    key = str(handle.data.get("key", ""))
+    if not key or _named(key) != handle.place:
+        raise Damaged(f"this is no handle of a container: {handle.place}")
+    return key
+
+
+def _root(context: Context) -> Path:
+    return context.state_folder.absolute() / _FENCES
+
+
+def _variables(config: Any) -> dict[str, str]:
+    passed = {name: os.environ[name] for name in config.pass_variables if name in os.environ}
+    return {**passed, **{name: SecretRef(value).resolve() for name, value in config.variables.items()}}
