@@ -34,7 +34,7 @@ def acquire(
     context: typer.Context,
     env: Env = None,
     workspace: Workspace = ".",
-    mode: Mode = "in_place",
+    mode: Mode = None,
     provision: Provision = None,
     policy: Policy = None,
     keep: Keep = None,

@@ -13,7 +13,11 @@ Env: TypeAlias = Annotated[
 ]
 Workspace: TypeAlias = Annotated[str, typer.Option(metavar="DIR", help="The tree to work on.")]
 Mode: TypeAlias = Annotated[
-    str, typer.Option(metavar="M", help="How the tree is used: in_place, copy or git_worktree.")
+    str | None,
+    typer.Option(
+        metavar="M",
+        help="How the tree is used: in_place, copy or git_worktree. Default: the driver's first, in_place of local.",
+    ),
 ]
 Provision: TypeAlias = Annotated[
     str | None, typer.Option(metavar="CMD", help="Run this by bash in the place before anything else.")

@@ -40,7 +40,7 @@ def run(
     context: typer.Context,
     env: Env = None,
     workspace: Workspace = ".",
-    mode: Mode = "in_place",
+    mode: Mode = None,
     provision: Provision = None,
     policy: Policy = None,
     keep: Keep = None,

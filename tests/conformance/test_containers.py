@@ -1,4 +1,4 @@
-"""Docker and podman pass the suite against real engines, in the long profile; tests/acceptance/test_containers.py is quick."""
+"""Docker and podman pass the suite against real engines, in the long profile."""
 
 import tempfile
 from collections.abc import Callable, Iterator

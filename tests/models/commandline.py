@@ -37,7 +37,7 @@ class Ran:
 class CommandLine:
     """Runs ``leasehold`` with its own home, state folder and store, which ``url`` names.
 
-    ``program`` is what is run; ``path`` has another version's packages.
+    ``program`` is what is run; ``path`` has another version's packages. ``variables`` are its own besides.
     """
 
     home: Path
@@ -46,6 +46,7 @@ class CommandLine:
     url: str
     program: Sequence[str | Path] = (LEASEHOLD,)
     path: Path | None = None
+    variables: dict[str, str] = field(default_factory=dict[str, str])
     started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
 
     @property
@@ -64,6 +65,7 @@ class CommandLine:
             "SHELL": "/bin/sh",
             "LEASEHOLD_STATE_FOLDER": str(self.state_folder),
             "LEASEHOLD_STORE": self.url,
+            **self.variables,
             **(variables or {}),
         }
 

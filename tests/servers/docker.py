@@ -30,6 +30,7 @@ class Docker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = f"unix://{folder}/s"
+        self.variables: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
