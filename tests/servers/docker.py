@@ -64,8 +64,9 @@ class Docker:
         return subprocess.run(argv, input=stdin, capture_output=True, timeout=60, check=check)
 
     def containers(self) -> set[str]:
-        """The names of all its containers, by its own listing."""
-        return set(self.ask("ps", "-a", "--format", "{{.Names}}").stdout.decode().split())
+        """The names of all its containers, by its own listing, and of their volumes."""
+        names = self.ask("ps", "-a", "--format", "{{.Names}}").stdout + self.ask("volume", "ls", "-q").stdout
+        return set(names.decode().split())
 
     def config(self) -> dict[str, Any]:
         """What an environment is told."""

@@ -54,7 +54,8 @@ class Podman:
         return subprocess.run(["podman", *words], input=stdin, capture_output=True, timeout=60, check=check, env=env)
 
     def containers(self) -> set[str]:
-        return set(self.ask("ps", "-a", "--format", "{{.Names}}").stdout.decode().split())
+        names = self.ask("ps", "-a", "--format", "{{.Names}}").stdout + self.ask("volume", "ls", "-q").stdout
+        return set(names.decode().split())
 
     def config(self) -> dict[str, Any]:
         return {"image": NAME, "read_only": [path for path in BINDS if Path(path).exists()]}

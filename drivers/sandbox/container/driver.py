@@ -170,6 +170,12 @@ class ContainerDriver:
         await RemoteTree(place, context).baseline()
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
+        def wake(engine: Engine, _: Context) -> None:
+            container = engine.find(handle.place)
+            if container is not None and not container.running:
+                _wake(engine, container)
+
+        await self._fenced(_key_of(handle), context, wake)
         place, _ = await self._demanded(handle, context)
         return await RemoteTree(place, context).sync_back()
 
@@ -227,10 +233,7 @@ class ContainerDriver:
         if container is not None:
             found = container.id
 
-            def end(engine: Engine, _: Context) -> None:
-                engine.remove(found)
-
-            await self._fenced(key, context, end)
+            await self._fenced(key, context, lambda engine, _: engine.remove(found), ends=True)
         await tree.forget()
         return Released(container is not None, kept=ended.kept, notes=(*notes, *ended.notes))
 
@@ -239,7 +242,8 @@ class ContainerDriver:
         engine.have_image(config.image, context.progress)
         words = [text for name, value in labels_of(self.name, tags).items() for text in ("--label", f"{name}={value}")]
         words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", config.network]
-        words += ["--init"] if self.kind.init() else []
+        # A volume of the container's own: an image's top folder may be closed to a root without capabilities.
+        words += ["--volume", ROOT, *(["--init"] if self.kind.init() else [])]
         words += ["--user", config.user] if config.user else []
         words += ["--pids-limit", str(config.pids)] if config.pids else []
         words += ["--memory", str(config.memory), "--memory-swap", str(config.memory)] if config.memory else []
@@ -254,9 +258,18 @@ class ContainerDriver:
         return container
 
     async def _fenced(
-        self, key: str, context: Context, work: Callable[[Engine, Context], T], *, refuse: bool = False
+        self,
+        key: str,
+        context: Context,
+        work: Callable[[Engine, Context], T],
+        *,
+        refuse: bool = False,
+        ends: bool = False,
     ) -> T:
-        """Work with the engine under the key's fence here; ``refuse`` the key where the answer is nothing."""
+        """Work with the engine under the key's fence here; ``refuse`` the key where the answer is nothing.
+
+        ``ends``: no container stands when the work is done.
+        """
         root = _root(context)
 
         def held(context: Context) -> T:
@@ -264,7 +277,7 @@ class ContainerDriver:
             with Fence(root, key).held(context, stands=lambda: standing) as fence:
                 engine = self._engine(context, fence.descriptor)
                 answer = work(engine, context)
-                standing = answer is not None
+                standing = not (ends or (refuse and answer is None))
                 if refuse and not standing:
                     fence.refuse()
                 return answer

@@ -63,8 +63,8 @@ class Container:
 class Engine:
     """One engine. All calls block; ``check`` is called meanwhile, and raises to end them.
 
-    ``locks`` are descriptors that the engine's client gets too: what is locked by them stays so while it
-    works for a caller that was killed.
+    ``locks`` are descriptors that what creates and removes gets too: what is locked by them stays so while it
+    works for a caller that was killed. (What starts does not: it leaves a process behind that would keep them.)
     """
 
     kind: Kind
@@ -119,7 +119,7 @@ class Engine:
 
     def create(self, name: str, words: Iterable[str]) -> bool:
         """Create a container; false where one of that name is there already: the engine makes no second."""
-        code, _, said = self._run("create", "--name", name, *words)
+        code, _, said = self._run("create", "--name", name, *words, locks=self.locks)
         if code != 0 and not _TAKEN.search(said):
             raise self.meaning(said) or self._failed("create", said, hint="look at the settings of the environment")
         return code == 0
@@ -130,7 +130,7 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Remove a container with all that is in it; gone already is success."""
-        code, _, said = self._run("rm", "-f", "-v", container)
+        code, _, said = self._run("rm", "-f", "-v", container, locks=self.locks)
         if code != 0 and not _ABSENT.search(said) and "already in progress" not in said:
             raise self.meaning(said) or self._failed("rm", said)
 
@@ -154,7 +154,9 @@ class Engine:
         last = _line(lines[-1]) if lines else "it said nothing"
         return Unavailable(f"{self.kind.program} {what}: {last}", hint=hint)
 
-    def _run(self, *words: str, progress: Callable[[str], None] | None = None) -> tuple[int, str, str]:
+    def _run(
+        self, *words: str, progress: Callable[[str], None] | None = None, locks: tuple[int, ...] = ()
+    ) -> tuple[int, str, str]:
         self.check()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
             try:
@@ -164,7 +166,7 @@ class Engine:
                     stdout=out if progress is None else said,
                     stderr=said,
                     start_new_session=True,
-                    pass_fds=self.locks,
+                    pass_fds=locks,
                 )
             except FileNotFoundError as error:
                 raise Unavailable(f"{self.kind.program} is not installed", hint=self.kind.install) from error
