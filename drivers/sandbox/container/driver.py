@@ -30,7 +30,7 @@ from leasehold.drivers.place import (
     Tags,
     Unknown,
 )
-from leasehold.drivers.remote.place import RemotePlace, Standing
+from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.remains import end_remains, recorded
 from leasehold.drivers.remote.target import RemoteTarget
 from leasehold.drivers.remote.tree import RemoteTree
@@ -135,11 +135,10 @@ class ContainerDriver:
         return Observed(Condition.READY)
 
     async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
-        place, standing = await self._demanded(handle, context)
+        place = self._of(handle, context)
         if workspace.mode is not Mode.COPY:
             raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
         return await RemoteTree(place, context).realize(
-            standing,
             workspace,
             transport=Transport.SANDBOX,
             provider=self.name,
@@ -148,7 +147,8 @@ class ContainerDriver:
         )
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
-        place, _ = await self._demanded(handle, context)
+        place = self._of(handle, context)
+        await place.demand(context)
         own = await asyncio.to_thread(_variables, context.config)
         return RemoteTarget(
             place,
@@ -166,7 +166,8 @@ class ContainerDriver:
         )
 
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
-        place, _ = await self._demanded(handle, context)
+        place = self._of(handle, context)
+        await place.demand(context)
         await RemoteTree(place, context).baseline()
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
@@ -176,7 +177,8 @@ class ContainerDriver:
                 _wake(engine, container)
 
         await self._fenced(_key_of(handle), context, wake)
-        place, _ = await self._demanded(handle, context)
+        place = self._of(handle, context)
+        await place.demand(context)
         return await RemoteTree(place, context).sync_back()
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
@@ -286,14 +288,6 @@ class ContainerDriver:
 
     async def _asked(self, context: Context, ask: Callable[[Engine], T]) -> T:
         return await off_loop(context, lambda context: ask(self._engine(context)))
-
-    async def _demanded(self, handle: Handle, context: Context) -> tuple[RemotePlace, Standing]:
-        """The place, where it stands and runs. Raises ``Gone``, ``Unavailable``."""
-        place = self._of(handle, context)
-        standing = await place.find(context)
-        if standing is None:
-            raise Gone(f"the place {place.key} is gone", hint="take a new lease")
-        return place, standing
 
     def _of(self, handle: Handle, context: Context) -> RemotePlace:
         if handle.driver != self.name:
