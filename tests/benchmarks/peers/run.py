@@ -1,4 +1,4 @@
-"""Our lives on PostgreSQL beside hand-written ones and DBOS Transact: ``run.py [--quick] [--write PAGE]``.
+"""Our lives on PostgreSQL beside hand-written ones and DBOS Transact: ``run.py [--quick] [--ended N] [--write PAGE]``.
 
 All on one server with fsync and synchronous commits on, each contender in a process of its own, one after the
 other within a round; a figure is the median of the rounds' ratios. The server is started for it, on a temporary
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +41,7 @@ _LIVES = {
 }
 _PROCESSES = 8
 _ENDED = 100_000
+_PAIRS = 9
 _CONCURRENT = (1, 16, 64)
 _WANTED = (  # what, beside whom, at how many, bound, at least
     ("lives", "dbos", 16, 12.0, True),
@@ -78,6 +80,7 @@ Got = dict[tuple[str, int], list[dict[str, float]]]
 def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--quick", action="store_true", help="a tenth of the lives, one round")
+    options.add_argument("--ended", type=int, default=_ENDED, metavar="N", help="how many leases a long history has")
     options.add_argument("--write", type=Path, metavar="PAGE", help="write the table as a page")
     chosen = options.parse_args()
     folder = programs()
@@ -93,7 +96,7 @@ def main() -> int:
         try:
             rounds, less = (1, 10) if chosen.quick else (3, 1)
             got = _rounds(server, Path(name), rounds, less)
-            more = _more(server, Path(name), rounds, less)
+            more = [*_more(server, Path(name), rounds, less), _history(server, Path(name), chosen.ended // less, less)]
             said = str(server.ask("SHOW server_version")[0][0])
         finally:
             server.stop()
@@ -132,16 +135,10 @@ def _rounds(server: PostgresServer, folder: Path, rounds: int, less: int) -> Got
 
 
 def _more(server: PostgresServer, folder: Path, rounds: int, less: int) -> list[Figure]:
-    """What many processes, many held leases and a long history do to it."""
-    postmaster = (Path(server.data) / "postmaster.pid").read_text().split()[0]
-    commits = str(folder / "commits.json")
-
-    def ours(url: str, concurrent: int, lives: int, name: str = "leasehold_lives") -> list[str]:
-        return [name, url, postmaster, str(concurrent), str(max(concurrent, lives // less)), commits]
-
+    """What many processes and many held leases do to it."""
+    ours = partial(_ours, server, folder, less)
     processes: list[float] = []
     held: list[float] = []
-    history: list[float] = []
     for number in range(rounds):
         alone = _contend(ours(server.url(server.database()), 64, 3000))
         url = server.url(server.database())
@@ -152,14 +149,8 @@ def _more(server: PostgresServer, folder: Path, rounds: int, less: int) -> list[
         processes.append(sum(lives) / alone["lives"])
         beside = _contend(ours(server.url(server.database()), 64, 3000, "leasehold_beside_held"))
         held.append(beside["lives"] / alone["lives"])
-        few, many = server.database(), server.database()
-        for database, ended in ((few, 1000), (many, _ENDED // less)):
-            _contend(ours(server.url(database), 1, 1))
-            _lengthen(server, database, ended)
-        cpu = [_contend(ours(server.url(database), 16, 1500))["cpu"] for database in (few, many, many, few)]
-        history.append((cpu[1] + cpu[2]) / (cpu[0] + cpu[3]))
         spread = f"{min(lives):,.0f} to {max(lives):,.0f} lives/s each"
-        _CONSOLE.print(f"round {number + 1}: {_PROCESSES} processes, {spread}; history {history[-1]:.2f}")
+        _CONSOLE.print(f"round {number + 1}: {_PROCESSES} processes, {spread}")
     return [
         Figure(
             f"{_PROCESSES} processes, 8 at a time each: lives per second of one process's 64",
@@ -169,8 +160,37 @@ def _more(server: PostgresServer, folder: Path, rounds: int, less: int) -> list[
             why=_SHARED,
         ),
         Figure("beside 10,000 held leases: lives per second of without", 0.95, True, held, why=_HELD),
-        Figure(f"with {_ENDED:,} ended leases: CPU a life of with 1,000", 1.2, False, history),
     ]
+
+
+def _history(server: PostgresServer, folder: Path, ended: int, less: int) -> Figure:
+    """What a long history does to it: runs on a store with one, and on a store with next to none, by turns."""
+    ours = partial(_ours, server, folder, less)
+    few, many = server.database(), server.database()
+    for database, count in ((few, 1000), (many, ended)):
+        _contend(ours(server.url(database), 1, 1))
+        _lengthen(server, database, count)
+    ratios: list[float] = []
+    for number in range(_PAIRS if less == 1 else 1):
+        order = (few, many) if number % 2 else (many, few)
+        cpu = {database: _contend(ours(server.url(database), 16, 1500))["cpu"] for database in order}
+        ratios.append(cpu[many] / cpu[few])
+        _CONSOLE.print(f"{ended:,} ended leases, pair {number + 1}: {ratios[-1]:.2f}")
+    return Figure(f"with {ended:,} ended leases: CPU a life of with 1,000", 1.2, False, ratios)
+
+
+def _ours(
+    server: PostgresServer,
+    folder: Path,
+    less: int,
+    url: str,
+    concurrent: int,
+    lives: int,
+    name: str = "leasehold_lives",
+) -> list[str]:
+    postmaster = (Path(server.data) / "postmaster.pid").read_text().split()[0]
+    count = str(max(concurrent, lives // less))
+    return [name, url, postmaster, str(concurrent), count, str(folder / "commits.json")]
 
 
 def _lengthen(server: PostgresServer, database: str, ended: int) -> None:
