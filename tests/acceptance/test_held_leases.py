@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 from fcntl import ioctl
 from pathlib import Path
@@ -70,11 +71,13 @@ def test_an_owner_that_does_not_answer_is_said_so_and_can_be_taken_over(cli: Com
     assert running.stdout is not None
     running.stdout.readline()
     lease = cli.lease()["id"]
+    running.send_signal(signal.SIGSTOP)
     error = cli("release", lease, code=1, variables=hasty).error
     assert f"lease {lease} is active (targeted) after 2 s" in error
     assert "--force" in error
     assert cli("show", lease, "--json", code=0).json["end_requested"] == {"end": "release"}
     cli("release", lease, "--force", code=0, variables=hasty)
+    running.send_signal(signal.SIGCONT)
     ran = cli.finish(running)
     assert (ran.code, ran.error) == (
         125,
