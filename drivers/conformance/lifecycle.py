@@ -229,7 +229,10 @@ class Lifecycle(Suite):
 
     @rule
     async def test_a_newer_epoch_shuts_the_older_out(self, scene: Scene) -> None:
-        """Where fencing is enforced, no verb of an older epoch has an effect after a newer one's recover."""
+        """Where fencing is enforced, no verb of an older epoch has an effect after a newer one's recover.
+
+        The error says which epoch the place has seen.
+        """
         scene.require(scene.fenced, "enforced fencing")
         key, old = scene.new_key(), scene.epoch
         workspace = scene.workspace()
@@ -242,7 +245,9 @@ class Lifecycle(Suite):
             scene.driver.realize(handle, workspace, context),
             scene.driver.release(handle, ReleaseMode.DESTROY, context),
         ):
-            await scene.refused(late, Stale)
+            error = await scene.refused(late, Stale)
+            assert isinstance(error, Stale)
+            assert error.seen == scene.epoch, "which epoch was seen tells a store that was restored from a backup"
         assert (await scene.driver.inspect(handle, scene.context())).condition is Condition.READY
 
     @rule

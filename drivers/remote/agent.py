@@ -135,6 +135,7 @@ class Agent:
         if self._epoch < seen:
             raise Stale(
                 f"the place has seen epoch {seen}; a command under epoch {self._epoch} is refused",
+                seen=seen,
                 hint="another process has taken the lease over",
             )
 

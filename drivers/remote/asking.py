@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -165,4 +166,12 @@ def meaning(link: Link, code: int | None, said: bytes) -> DriverError:
 
 def _error(kind: type[DriverError], message: str) -> DriverError:
     hint = _HINTS.get(kind, "") or next((hint for sign, hint in _SYSTEM.items() if sign in message), "")
+    if kind is Stale:
+        return Stale(message, seen=_seen(message), hint=hint)
     return kind(message, hint=hint)
+
+
+def _seen(message: str) -> int | None:
+    """The epoch that a place says it has seen."""
+    match = re.search(r"seen epoch (\d+)", message)
+    return int(match[1]) if match else None
