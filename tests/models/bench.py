@@ -61,8 +61,11 @@ def repository(folder: Path) -> Path:
 
 
 def runs(pid: str) -> bool:
-    """Whether a process of that id is there."""
-    return Path(f"/proc/{int(pid)}").exists()
+    """Whether a process of that id runs; one that is dead and not buried yet does not."""
+    try:
+        return Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def print_of(top: Path) -> dict[str, str]:
