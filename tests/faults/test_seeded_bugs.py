@@ -34,6 +34,7 @@ CAUGHT_BY_A_NET = {
     "the client's clock": "clocks",
     "a new key on redo": "late_acquire",
     "absent at the first look": "late_place",
+    "sweep trusting the tag": "handed_over",
     "a hold freed before cleanup ends": "hold",
     "a lost commit taken as failed": "lost_commit",
     "one conflict aborting the batch": "batch",

@@ -1,9 +1,11 @@
 """Two hosts, each a network namespace, on one PostgreSQL: they wait for one place, and one is cut off."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,3 +152,48 @@ def test_the_first_is_cut_off_while_it_holds_the_place(hosts: list[Host], tmp_pa
     one.cut(off=False)
     assert "nothing is wrong" in one.run("verify")
     assert one.run("ls", "--stuck", "--json") == "[]\n"
+
+
+@pytest.mark.long
+def test_cut_off_it_ends_its_command_and_back_again_changes_nothing(hosts: list[Host], tmp_path: Path) -> None:
+    """The first is cut off while its run works; the second's worker takes over; the first, back, only says why."""
+    one, two = hosts
+    one.run("env", "add", "lab", "--driver", "local")
+    beat, beating = tmp_path / "beat", "echo here; while :; do date +%s.%N > {}; sleep 0.05; done"
+    first = one.start("run", "lab", "--mode", "copy", "--", "sh", "-c", beating.format(beat))
+    assert first.stdout is not None
+    assert first.stdout.readline() == "here\n"
+    [lease] = json.loads(two.run("ls", "--json"))
+    place = one.folder / "state" / "places" / lease["provider_lease_id"]
+    assert place.exists()
+
+    one.cut(off=True)
+    cut_at = time.time()
+    second = two.start("worker")
+    try:
+        _, told = first.communicate(timeout=60)
+        assert first.returncode == 125
+        assert "could not renew itself" in told, told
+        worked = float(beat.read_text()) - cut_at
+        assert worked < CLAIM_SECONDS + 1.5, f"its command worked on for {worked:.1f} s"
+        end = time.monotonic() + 30
+        while json.loads(two.run("ls", "--stuck", "--json")) or json.loads(
+            two.run("ls", "--status", "active", "--json")
+        ):
+            assert time.monotonic() < end, "nobody took it over"
+    finally:
+        second.terminate()
+        _, deeds = second.communicate(timeout=60)
+    assert "owner_lost" in deeds, deeds
+    shown = two.run("show", lease["id"], "--journal", "--json")
+    record = json.loads(shown)
+    assert (record["state"], record["error_code"], record["cleanup"]) == ("failed", "lease_owner_lost", "succeeded")
+    assert record["owner"] != lease["owner"]
+    assert not place.exists()
+
+    one.cut(off=False)
+    refused = one.start("release", lease["id"])
+    refused.communicate(timeout=60)
+    assert two.run("show", lease["id"], "--journal", "--json") == shown
+    assert not place.exists()
+    assert "nothing is wrong" in one.run("verify")

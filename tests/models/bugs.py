@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from leasehold.drivers import Resource
 from leasehold.orchestrator import steps
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.draft import Draft
@@ -14,6 +15,7 @@ from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.recovery import Recovery
+from leasehold.orchestrator.sightings import Sightings
 from leasehold.orchestrator.step import ProvenAbsent
 from leasehold.orchestrator.store import columns
 from leasehold.orchestrator.store.clock import Clock
@@ -23,6 +25,7 @@ from leasehold.orchestrator.store.server_clock import ServerClock
 from leasehold.orchestrator.store.sqlite import SqliteBatches
 from leasehold.orchestrator.store.write import Write
 from leasehold.states import GUARDS, Kind, LeaseEvent, Move, Outcome, Policy, policy
+from sqlalchemy import Connection, select
 
 _VERSION = columns.CHANGING.index("version")
 
@@ -135,6 +138,18 @@ def _done_step_redone() -> None:
     recovering.__init__ = seeded
 
 
+def _sweep_trusts_the_tag() -> None:
+    sightings: Any = Sightings
+
+    def by_the_tag(self: Any, connection: Connection, resource: Resource) -> str | None:
+        lease = self._store.schema.lease
+        query = select(lease.c.id).where(lease.c.id == resource.tags.lease_id, lease.c.ended_at.is_(None))
+        holder: str | None = connection.scalar(query)
+        return holder
+
+    sightings._holder = by_the_tag
+
+
 def _parking_after_a_takeover() -> None:
     GUARDS["one_owner_all_its_life"] = lambda _: None
     rows: Any = policy
@@ -202,6 +217,7 @@ BUGS: dict[str, tuple[str, Callable[[], None]]] = {
     "a new key on redo": ("A second acquire asks by a key of its own.", _new_key_on_redo),
     "absent at the first look": ("What one look does not see is taken to be gone.", _absent_at_the_first_look),
     "a done step redone": ("Replay runs a provision command again that has ended.", _done_step_redone),
+    "sweep trusting the tag": ("Whose a place is, its tag says, not the store.", _sweep_trusts_the_tag),
     "parking after a takeover": ("A place that had two owners is kept for the next run.", _parking_after_a_takeover),
     "a hold freed before cleanup ends": ("The subject is free as soon as its lease ends.", _hold_freed_early),
     "a lost commit taken as failed": ("A commit without an answer is told as failed.", _lost_commit_is_failed),

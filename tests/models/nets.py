@@ -189,9 +189,26 @@ async def batch(scene: Scene) -> None:
         await scene.judge(two)
 
 
+async def handed_over(scene: Scene) -> None:
+    """A place bears the tag of the lease that made it; the one that has it now is not swept from under."""
+    async with scene.opened() as one:
+        await scene.environment(one)
+        request = scene.request(policy="reuse_by_environment")
+        first = await one.acquire(**request)
+        await first.release()
+        request["run_id"] = "second"
+        second = await one.acquire(**request)
+        scene.expect(second.provider_lease_id == first.provider_lease_id, "it did not get the parked place")
+        await one.sweep(apply=True, grace=0)
+        scene.expect(len(scene.provider.standing()) == 1, "the place was swept from under its lease")
+        await second.release()
+        await one.release(second.id)
+        await scene.judge(one)
+
+
 NETS: dict[str, Callable[[Scene], Awaitable[None]]] = {
     net.__name__: net
-    for net in (late_at_begun, late_at_done, late_acquire, clocks, late_place, hold, lost_commit, batch)
+    for net in (late_at_begun, late_at_done, late_acquire, clocks, late_place, hold, lost_commit, batch, handed_over)
 }
 
 

@@ -59,8 +59,9 @@ class Recorder:
 
     def install(self, orchestrator: Orchestrator) -> None:
         """From now on, every commit of this orchestrator's store is a point."""
-        writer: Any = orchestrator.store.writer
-        writer._batches = _Commits(writer._batches, self)  # the seam is the writer's own: its thread commits there
+        store: Any = orchestrator.store
+        for writer in getattr(store.writer, "_writers", (store.writer,)):
+            writer._batches = _Commits(writer._batches, self)  # the seam is the writer's own: its thread commits there
 
     async def verb(self, verb: str, call: Callable[[], Any]) -> Any:
         """One verb of a driver, with a point before and after."""
