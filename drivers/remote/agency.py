@@ -83,11 +83,11 @@ class Agency:
         """Start one. Raises ``NoPython``, and what the place said."""
 
         async def work() -> Session:
-            session = await place.link.open(place.script(_START, context, M=marker, V=_code()[0]))
+            session = await place.link.open(place.script(_START, context, M=marker, V=code()[0]))
             try:
                 word = await session.stdout.readline()
                 if word == b"send\n":
-                    await feed_bytes(session, _code()[1])
+                    await feed_bytes(session, code()[1])
                     word = await session.stdout.readline()
                 if word == b"python\n":
                     kind, _, length = wire.unpack_head(await session.stdout.readexactly(wire.HEAD.size))
@@ -205,7 +205,7 @@ def raised(report: Mapping[str, Any]) -> Exception:
 
 
 @functools.cache
-def _code() -> tuple[str, bytes]:
+def code() -> tuple[str, bytes]:
     """The agent's files as an archive, and what tells them from those of another version."""
     top = Path(__file__).parent.parent
     buffer = io.BytesIO()

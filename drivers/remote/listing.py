@@ -1,6 +1,7 @@
 # Paths are bytes here, because names of files need not be text.
 """What a far tree holds: each path with its kind, size, and a stamp that changes when it is written."""
 
+import hashlib
 import stat
 from dataclasses import dataclass
 
@@ -13,19 +14,19 @@ from leasehold.drivers.shown import shown
 _TRIES = 3
 _SPECIAL = "!"
 
-# Names and facts apart: a name may hold any byte but NUL, and no `stat` writes one. Two changes within a tick
-# of the clock bear one time: what was written just now is let grow older before it is looked at.
+# Names and facts apart: a name may hold any byte but NUL, and no `stat` writes one. A digest of the names, taken
+# again, says that the two fit. Nothing is written: the disk may be full. Two changes within a tick of the clock
+# bear one time: what was written just now is let grow older before it is looked at.
 LIST = r"""
 listed() {
   [ -d "$D/tree" ] || say gone "the tree of the place $K is gone"
   cd "$D/tree" || say unavailable "$D/tree cannot be entered"
   pause
-  l=$D/listed.$$
-  find . -mindepth 1 -print0 >"$l" 2>"$l.said" || say unavailable "$(tail -n 1 "$l.said")"
-  wc -c <"$l"
-  cat "$l"
-  xargs -0 stat -c '%f %s %i %y %z' <"$l" 2>/dev/null
-  rm -f "$l" "$l.said"
+  find . -mindepth 1 >/dev/null 2>&1 || chmod -R u+rwX . 2>/dev/null
+  find . -mindepth 1 -print0
+  printf '\000'
+  find . -mindepth 1 -print0 | xargs -0 stat -c '%f %s %i %y %z' 2>/dev/null
+  find . -mindepth 1 -print0 | md5sum
 }
 """
 
@@ -59,13 +60,14 @@ async def list_tree(place: RemotePlace, context: Context) -> Listing:
 
 
 def parse(said: bytes) -> Listing | None:
-    """What ``listed`` wrote; ``None`` where a file vanished under its hands. Raises ``Damaged``."""
-    head, _, rest = said.lstrip().partition(b"\n")
-    if not head.strip().isdigit():
+    """What ``listed`` wrote; ``None`` where the tree changed under its hands. Raises ``Damaged``."""
+    listed, end, rest = said.partition(b"\0\0") if not said.startswith(b"\0") else (b"", b"\0", said[1:])
+    if not end:
         raise Damaged("the place's list of files cannot be read")
-    names = [name for name in rest[: int(head)].split(b"\0") if name]
-    rows = rest[int(head) :].splitlines()
-    if len(rows) != len(names):
+    names = listed.split(b"\0") if listed else []
+    *rows, sum_ = rest.splitlines() or [b""]
+    data = b"".join(name + b"\0" for name in names)
+    if len(rows) != len(names) or hashlib.md5(data, usedforsecurity=False).hexdigest().encode() != sum_.split(b" ")[0]:
         return None
     return {_path(name): _facts(row) for name, row in zip(names, rows, strict=True)}
 

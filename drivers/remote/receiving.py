@@ -48,7 +48,7 @@ class Receiving:
         self.whole = False
         """Whether the stream has the top itself: it is that of a folder."""
 
-    def run(self, stream: io.RawIOBase) -> None:
+    def run(self, stream: io.RawIOBase | io.BytesIO) -> None:
         """Unpack all. Raises ``Damaged`` for what may not come, ``Unavailable`` for a stream that is cut short."""
         try:
             # A list of names may be too long for one archive: then several come, one behind the other.

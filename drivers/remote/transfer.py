@@ -24,20 +24,20 @@ from leasehold.drivers.workspace import Realization, Workspace
 _PUSH = (
     LIST
     + r"""
+reason() {
+  m=$(printf '%s\n' "$1" | grep -e 'No space' -e 'Read-only' -e denied -e quota | head -n 1)
+  printf '%s\n' "${m:-$1}" | grep -v '^whole$' | head -n 1 | sed 's/Wrote only.*/No space left on device/'
+}
 fence
 standing
 rm -f "$D/realized"
 [ -z "$ANEW" ] || { rm -rf "$D/tree" 2>/dev/null || { chmod -R u+rwX "$D/tree"; try rm -rf "$D/tree"; }; }
 [ -d "$D/tree" ] || try mkdir "$D/tree"
-p=$D/push.$$
 cd "$D/tree" || say unavailable "$D/tree cannot be entered"
-{ fed >"$p"; } 2>"$p.said" || say unavailable "$(head -n 1 "$p.said")"
-{ xargs -0 rm -rf -- <"$p"; } 2>"$p.said" || say unavailable "$(head -n 1 "$p.said")"
-rm -f "$p"
-{ fed && : >"$p.all"; } | tar -xopf - 2>"$p.said" ||
-  say unavailable "the tree cannot be written: $(head -n 1 "$p.said")"
-[ -e "$p.all" ] || say unavailable "the tree did not come whole"
-rm -f "$p.all" "$p.said"
+e=$(fed | xargs -0 rm -rf -- 2>&1) || say unavailable "$(printf '%s\n' "$e" | head -n 1)"
+e=$({ { fed && echo whole >&3; } | tar -xopf - 2>&1; } 3>&1) ||
+  say unavailable "the tree cannot be written: $(reason "$e")"
+case $e in *whole*) ;; *) say unavailable "the tree did not come whole" ;; esac
 try touch "$D/realized"
 listed
 """
@@ -47,10 +47,7 @@ _PULL = r"""
 fresh
 standing
 cd "$D/tree" 2>/dev/null || say gone "the tree of the place $K is gone"
-l=$D/asked.$$
-fed >"$l" || say unavailable "$D cannot be written"
-xargs -0 tar -cf - --no-recursion <"$l" 2>/dev/null
-rm -f "$l"
+fed | xargs -0 tar -cf - --no-recursion 2>/dev/null
 :
 """
 
@@ -148,12 +145,11 @@ async def pull(
     """
     listing = await list_tree(place, context)
     sent = await off_loop(context, lambda _: mirror.sent())
-    changed = [path for path, facts in listing.items() if path not in sent or sent[path][0] != facts.stamp]
-    if not new and not mirror.has_git():
-        changed = [path for path in changed if path in sent]
+    differing = [path for path, facts in listing.items() if path not in sent or sent[path][0] != facts.stamp]
+    changed = differing if new or mirror.has_git() else [path for path in differing if path in sent]
     gone = [path for path in sent if path not in listing]
     notes: list[str] = []
-    if changed or gone:
+    if differing or gone:
         # What git is told comes first: by it the rest is chosen.
         first = [path for path in changed if path.startswith(b".git/") or path.rsplit(b"/", 1)[-1] == b".gitignore"]
         early = set(first)
@@ -164,7 +160,7 @@ async def pull(
         if mirror.has_git():
             await mirror.held(lambda local, _: mirror.check_head(local))
         rows: Sent = {path: (facts.stamp, sent[path][1] if path in sent else None) for path, facts in listing.items()}
-        rows |= {path: (listing[path].stamp, None) for path in changed}
+        rows |= {path: (listing[path].stamp, None) for path in differing}
         await off_loop(context, lambda _: mirror.write_sent(rows))
     return listing, notes
 

@@ -4,9 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sshd import Sshd, program
+from stores import on_sqlite
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -108,6 +111,38 @@ def test_the_platform_prints_what_it_shows(store_url: str, tmp_path: Path) -> No
             check=False,
         )
         assert fits(done.stdout.splitlines(), wanted), f"$ {command}\n{done.stdout}"
+
+
+@on_sqlite
+def test_the_ssh_page_does_what_it_says(store_url: str, tmp_path: Path, require: Callable[[str], str]) -> None:
+    if program() is None:
+        require("sshd")
+    server = Sshd(tmp_path / "sshd")
+    work = tmp_path / "work"
+    work.mkdir()
+    facts = {
+        "HOST": server.host,
+        "PORT": str(server.port),
+        "USERNAME": server.user,
+        "IDENTITY": str(server.identity),
+        "KNOWN_HOSTS": str(server.known_hosts),
+    }
+    server.start()
+    try:
+        for command, wanted in commands("docs/how-to/ssh.md"):
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=work,
+                env={**environment(tmp_path, store_url), **facts, "OLDPWD": str(work)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+            assert wanted == ["…"] or fits(done.stdout.splitlines(), wanted), f"$ {command}\n{done.stdout}"
+    finally:
+        server.stop()
 
 
 def test_the_tests_that_the_map_of_the_original_names_are_there() -> None:

@@ -21,16 +21,21 @@ def program() -> str | None:
 
 
 class Sshd:
-    """One server below ``folder``. ``user`` may log in by the key ``identity``."""
+    """One server below ``folder``. ``user`` may log in by the key ``identity``.
 
-    def __init__(self, folder: Path, user: str | None = None, options: Sequence[str] = ()) -> None:
+    ``within`` are the words that start it elsewhere, as in a network namespace; it listens at ``host`` there.
+    """
+
+    def __init__(
+        self, folder: Path, user: str | None = None, *, host: str = "127.0.0.1", within: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.user = user or pwd.getpwuid(os.getuid()).pw_name
-        self.host = "127.0.0.1"
+        self.host = host
         self.port = _free_port()
         self.identity = folder / "identity"
         self.known_hosts = folder / "known_hosts"
-        self._options = options
+        self._within = tuple(within)
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -63,7 +68,6 @@ class Sshd:
         settings.write_text(
             "\n".join(
                 [
-                    *self._options,
                     f"ListenAddress {self.host}",
                     f"Port {self.port}",
                     f"HostKey {self.folder}/host_key",
@@ -83,7 +87,7 @@ class Sshd:
         path = program()
         assert path is not None
         self._process = subprocess.Popen(
-            [path, "-D", "-f", str(settings), "-E", str(self.folder / "log")],
+            [*self._within, path, "-D", "-f", str(settings), "-E", str(self.folder / "log")],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
