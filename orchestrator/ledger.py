@@ -258,7 +258,7 @@ def terms_of(row: Any) -> Terms:
     stored = decode(row["request"])
     return Terms(
         id=row["id"],
-        request=Request.restored(row, {name: value for name, value in stored.items() if name not in STORED}),
+        request=Request.restored(row, stored),
         policy=Policy(row["policy"]),
         environment_id=row["environment_id"],
         environment_name=row["environment_name"],

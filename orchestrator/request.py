@@ -108,8 +108,11 @@ class Request:
 
     @classmethod
     def restored(cls, columns: Mapping[str, Any], stored: Mapping[str, Any]) -> "Request":
-        """The request of a lease's row. Values of variables are not stored: they are empty."""
-        fields = dict(stored)
+        """The request of a lease's row. Values of variables are not stored: they are empty.
+
+        What stands there beside it, or a later version keeps there, is passed over.
+        """
+        fields = {name: value for name, value in stored.items() if name in cls.__slots__ or name == "variables"}
         fields["unknown_variables"] = tuple(fields.pop("variables"))
         fields["excludes"] = tuple(fields["excludes"])
         fields["sync_back"] = SyncBack(fields["sync_back"]) if fields["sync_back"] else None
