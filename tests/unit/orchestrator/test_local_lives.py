@@ -69,7 +69,8 @@ async def test_lives_side_by_side_keep_their_trees_apart(store_url: str, state_f
 
     async with Orchestrator.open(store_url, settings=Settings(state_folder=state_folder)) as orchestrator:
         leases = await asyncio.gather(*(life(orchestrator, number) for number in range(4)))
-        assert {lease.cleanup for lease in leases} == {CleanupState.SUCCEEDED}
+        ends = [(await lease.journal())[-1] for lease in leases]
+        assert {lease.cleanup for lease in leases} == {CleanupState.SUCCEEDED}, [end.details for end in ends]
         assert [finding async for finding in verify(orchestrator.store)] == []
 
 
