@@ -8,30 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pages import ROOT, blocks, commands, fits
 from sshd import Sshd, program
 from stores import on_sqlite
 
-ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 END = "--- end of command"
 
 pytestmark = pytest.mark.timeout(180)
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return [body for kind, body in BLOCK.findall((ROOT / page).read_text()) if kind == language]
-
-
-def commands(page: str) -> list[tuple[str, list[str]]]:
-    """Each command of the page's console blocks, with the lines that are to stand below it."""
-    found: list[tuple[str, list[str]]] = []
-    for body in blocks(page, "console"):
-        for line in body.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            else:
-                found[-1][1].append(line)
-    return found
 
 
 def environment(folder: Path, store_url: str) -> dict[str, str]:
@@ -43,12 +26,6 @@ def environment(folder: Path, store_url: str) -> dict[str, str]:
         "LEASEHOLD_STORE": store_url,
         "GIT_CONFIG_GLOBAL": "/dev/null",
     }
-
-
-def fits(lines: list[str], wanted: list[str]) -> bool:
-    """Whether the lines are the wanted ones; ``…`` stands for anything."""
-    patterns = [re.escape(line).replace("…", ".*") for line in wanted]
-    return len(lines) == len(patterns) and all(map(re.fullmatch, patterns, lines))
 
 
 def test_the_tutorial_prints_what_it_shows(store_url: str, tmp_path: Path) -> None:

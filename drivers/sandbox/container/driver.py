@@ -70,6 +70,7 @@ class ContainerDriver:
             fencing=Fencing.ENFORCED if here else Fencing.ADVISORY,
             keyed=True,
             tagged=True,
+            machine_bound=here,
             visibility_delay=0.0,
             keeps=True,
             parks=True,
