@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from leasehold.drivers.remote.remains import end_remains, recorded
 from leasehold.drivers.remote.target import RemoteTarget
 from leasehold.drivers.remote.tree import RemoteTree
 from leasehold.drivers.sandbox.container.config import ContainerConfig
-from leasehold.drivers.sandbox.container.engine import Container, Engine, Kind
+from leasehold.drivers.sandbox.container.engine import Container, Engine, Kind, NoImage
 from leasehold.drivers.sandbox.container.labels import DRIVER, LEDGER, labels_of, tags_of
 from leasehold.drivers.sandbox.container.link import ContainerLink
 from leasehold.drivers.sandbox.container.probe import look, look_at_engine
@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 ROOT = "/leasehold"
 _FENCES = "containers"
+_OPEN = ("chmod", "1777", ROOT)
 _FOR_EVER = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
@@ -92,7 +93,9 @@ class ContainerDriver:
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         def work(engine: Engine, context: Context) -> Container:
             self._tidy(context)
-            container = engine.find(_named(key)) or self._create(engine, key, tags, context)
+            container = self._create(engine, key, tags, context) or engine.find(_named(key))
+            if container is None:
+                raise Gone(f"the container {_named(key)} was removed as soon as it was made")
             if container.labels.get(LEDGER) != tags.ledger:
                 raise Conflict(f"the container {container.name} is no place of this ledger", hint="remove or rename it")
             if not container.running:
@@ -100,7 +103,15 @@ class ContainerDriver:
             return container
 
         container = await self._fenced(key, context, work)
-        await self._place(key, context).make(tags, {}, context)
+        place = self._place(key, context)
+        try:
+            await place.make(tags, {}, context)
+        except Unavailable as error:
+            if "Permission denied" not in str(error):
+                raise
+            # Commands run as a user that is not root: the folder of places is root's, until it is opened.
+            await self._asked(context, lambda engine: engine.call("exec", "--user", "0", container.id, *_OPEN))
+            await place.make(tags, {}, context)
         return self._handle(container, context)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
@@ -143,7 +154,7 @@ class ContainerDriver:
             workspace,
             transport=Transport.SANDBOX,
             provider=self.name,
-            strategy="provider_defined",
+            strategy="sandbox_archive_upload_download",
             remote={"provider": self.name, "sandbox_id": handle.place},
         )
 
@@ -240,10 +251,20 @@ class ContainerDriver:
         await tree.forget()
         return Released(container is not None, kept=ended.kept, notes=(*notes, *ended.notes))
 
-    def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container:
+    def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container | None:
+        """The container, made; none where one of its name is there already. An image that is missing is pulled."""
         config: ContainerConfig = context.config
-        engine.have_image(config.image, context.progress)
-        words = [text for name, value in labels_of(self.name, tags).items() for text in ("--label", f"{name}={value}")]
+        labels = labels_of(self.name, tags)
+        words = [*self._words(labels, config), "--entrypoint", "sh", "--pull", "never", config.image, "-c", _FOR_EVER]
+        try:
+            made = engine.create(_named(key), words)
+        except NoImage:
+            engine.pull(config.image, context.progress)
+            made = engine.create(_named(key), words)
+        return None if made is None else Container(made, _named(key), labels, "created", "created")
+
+    def _words(self, labels: Mapping[str, str], config: ContainerConfig) -> list[str]:
+        words = [text for name, value in labels.items() for text in ("--label", f"{name}={value}")]
         words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", config.network]
         # A volume of the container's own: an image's top folder may be closed to a root without capabilities.
         words += ["--volume", ROOT, *(["--init"] if self.kind.init() else [])]
@@ -254,11 +275,7 @@ class ContainerDriver:
         for binds, suffix in ((config.read_only, ":ro"), (config.writable, "")):
             for bind in binds:
                 words += ["--volume", f"{bind if ':' in bind else f'{bind}:{bind}'}{suffix}"]
-        engine.create(_named(key), [*words, "--entrypoint", "sh", "--pull", "never", config.image, "-c", _FOR_EVER])
-        container = engine.find(_named(key))
-        if container is None:
-            raise Gone(f"the container {_named(key)} was removed as soon as it was made")
-        return container
+        return words
 
     async def _fenced(
         self,
@@ -317,13 +334,11 @@ class ContainerDriver:
 
 
 def _wake(engine: Engine, container: Container) -> None:
-    """Have a container run, with the folder in which places stand."""
+    """Have a container run."""
     if container.status == "paused":
         engine.call("unpause", container.id)
         return
     engine.call("start", container.id)
-    if container.user not in ("", "0", "root"):
-        engine.call("exec", "--user", "0", container.id, "sh", "-c", f"mkdir -p {ROOT} && chmod 1777 {ROOT}")
 
 
 def _named(key: str) -> str:

@@ -32,6 +32,10 @@ _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
 )
 
 
+class NoImage(Exception):
+    """The engine has no such image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What differs between engines: program, the words that name an address, and how one is started."""
@@ -52,7 +56,6 @@ class Container:
     labels: Mapping[str, str]
     status: str
     trouble: str
-    user: str
 
     @property
     def running(self) -> bool:
@@ -103,13 +106,12 @@ class Engine:
         filters = [word for text in words for word in ("--filter", text)]
         return self.find_all(self._said("ps", "-aq", "--no-trunc", *filters).split())
 
-    def have_image(self, image: str, progress: Callable[[str], None]) -> None:
-        """Pull an image that is not there."""
-        if not self.has_image(image):
-            progress(f"pulling {image}")
-            code, _, said = self._run("pull", image, progress=progress)
-            if code != 0:
-                raise self.meaning(said) or self._failed("pull", said, hint="look at the setting image")
+    def pull(self, image: str, progress: Callable[[str], None]) -> None:
+        """Pull an image, telling of it."""
+        progress(f"pulling {image}")
+        code, _, said = self._run("pull", image, progress=progress)
+        if code != 0:
+            raise self.meaning(said) or self._failed("pull", said, hint="look at the setting image")
 
     def has_image(self, image: str) -> bool:
         code, _, said = self._run("image", "inspect", image)
@@ -117,12 +119,19 @@ class Engine:
             raise self.meaning(said) or self._failed("image inspect", said)
         return code == 0
 
-    def create(self, name: str, words: Iterable[str]) -> bool:
-        """Create a container; false where one of that name is there already: the engine makes no second."""
-        code, _, said = self._run("create", "--name", name, *words, locks=self.locks)
-        if code != 0 and not _TAKEN.search(said):
-            raise self.meaning(said) or self._failed("create", said, hint="look at the settings of the environment")
-        return code == 0
+    def create(self, name: str, words: Iterable[str]) -> str | None:
+        """Create a container: its id, none where one of that name is there already: the engine makes no second.
+
+        Raises ``NoImage`` where its image is not there.
+        """
+        code, out, said = self._run("create", "--name", name, *words, locks=self.locks)
+        if code == 0:
+            return out.strip()
+        if _TAKEN.search(said):
+            return None
+        if _ABSENT.search(said):
+            raise NoImage(said)
+        raise self.meaning(said) or self._failed("create", said, hint="look at the settings of the environment")
 
     def call(self, *words: str) -> None:
         """A call about one container: start, unpause, exec, … . Raises what it comes to."""
@@ -231,5 +240,4 @@ def _container(value: Mapping[str, Any]) -> Container:
     reason = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
     trouble = status if status in ("running", "paused", "created", "configured") else f"{status} ({reason})"
     name = str(value["Name"]).removeprefix("/")
-    config = value["Config"]
-    return Container(str(value["Id"]), name, config.get("Labels") or {}, status, trouble, config.get("User") or "")
+    return Container(str(value["Id"]), name, value["Config"].get("Labels") or {}, status, trouble)
