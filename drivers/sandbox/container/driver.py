@@ -123,6 +123,7 @@ class ContainerDriver:
         try:
             container = await self._fenced(key, context, work, refuse=True)
             if container is None:
+                await RemoteTree(self._place(key, context), context).forget()
                 return Absent()
             if container.labels.get(DRIVER) != self.name:
                 return Unknown(f"the container {container.name} is none of ours")
