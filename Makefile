@@ -42,6 +42,7 @@ check: $(READY) ## format, lint, types, import contracts, drift of generated pag
 bench: $(READY) ## speed and size, as ratios measured in one run
 	@$(BIN)/python tests/benchmarks/run.py
 	@$(BIN)/python tests/benchmarks/peers/run.py
+	@$(BIN)/python tests/benchmarks/over_ssh.py
 
 format: $(READY) ## put the code in its form
 	@$(BIN)/ruff check --fix .

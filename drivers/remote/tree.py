@@ -11,6 +11,7 @@ from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.remote.listing import Listing
 from leasehold.drivers.remote.mirror import Mirror
 from leasehold.drivers.remote.place import RemotePlace, Standing
+from leasehold.drivers.remote.strayed import keep_strayed, mark_baseline
 from leasehold.drivers.remote.transfer import pull, push, push_anew
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
@@ -64,6 +65,7 @@ class RemoteTree:
         mirror = self._demanded()
         await pull(self.place, mirror, self.context, new=False, strict=False)
         await mirror.baseline()
+        await mark_baseline(self.place, self.context)
 
     async def sync_back(self) -> SyncReport:
         """Bring the run's changes back, three-way."""
@@ -76,7 +78,8 @@ class RemoteTree:
         mirror = self._mirror()
         notes: list[str] = []
         if not mirror.stands():
-            return await mirror.end()
+            ended = await mirror.end()
+            return ended if standing is None else await self._strayed(standing)
         if standing is not None and not standing.lost:
             try:
                 _, notes = await pull(self.place, mirror, self.context, new=True, strict=False)
@@ -89,6 +92,16 @@ class RemoteTree:
     async def forget(self) -> None:
         """Remove what is left of the mirror."""
         await self._mirror().remove()
+
+    async def _strayed(self, standing: Standing) -> Ended:
+        """Keep what changed at a place whose mirror is on another machine, or lost: its files, as they are there."""
+        try:
+            kept = await keep_strayed(self.place, standing.tags.lease_id, self.context)
+        except Damaged as error:
+            return Ended(notes=(f"what the place sent could not be kept: {error}",))
+        if kept is None:
+            return Ended()
+        return Ended((kept,), ("no mirror of this place is here: the files that changed there are kept as they are",))
 
     def _mirror(self) -> Mirror:
         return Mirror(self.place.key, self.context)

@@ -150,6 +150,23 @@ def test_the_streams_and_the_terminal_are_the_commands_own(
     nothing_left(cli, root)
 
 
+@pytest.mark.long
+def test_changes_are_kept_by_a_machine_that_has_no_mirror_of_the_place(
+    cli: CommandLine, server: Sshd, root: Path, repository: Path, tmp_path: Path
+) -> None:
+    add(cli, server, root)
+    lease = cli("acquire", "far", "--quiet", code=0).stdout.strip()
+    cli("exec", lease, "--", "sh", "-c", "echo there > a.txt; echo new > b.txt", code=0)
+    elsewhere = {"LEASEHOLD_STATE_FOLDER": str(tmp_path / "elsewhere")}
+    cli("fail", lease, "--reason", "test", variables=elsewhere)
+    [archive] = (tmp_path / "elsewhere" / "kept").glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+    assert {"changed/a.txt", "changed/b.txt"} <= set(names)
+    assert "changed/run.sh" not in names
+    nothing_left(cli, root)
+
+
 def test_a_caller_killed_while_a_command_runs_leaves_nothing(
     cli: CommandLine, server: Sshd, root: Path, repository: Path, until: Until
 ) -> None:
