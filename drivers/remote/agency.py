@@ -14,7 +14,7 @@ from leasehold.drivers import errors
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import DriverError, Unavailable
 from leasehold.drivers.remote import wire
-from leasehold.drivers.remote.asking import feed_bytes, meaning, within
+from leasehold.drivers.remote.asking import error_of, feed_bytes, meaning, within
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.place import RemotePlace
 
@@ -200,8 +200,8 @@ def raised(report: Mapping[str, Any]) -> Exception:
         return ValueError(message)
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, DriverError):
-        return kind(message, hint=report["hint"])
-    return Unavailable(message, hint=report["hint"])
+        return error_of(kind, message, report["hint"])
+    return error_of(Unavailable, message, report["hint"])
 
 
 @functools.cache

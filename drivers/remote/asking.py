@@ -156,16 +156,17 @@ def meaning(link: Link, code: int | None, said: bytes) -> DriverError:
         for line in reversed(said.splitlines()):
             if line.startswith(_SAID):
                 kind, _, message = line.removeprefix(_SAID).decode("utf-8", "backslashreplace").partition(": ")
-                return _error(_KINDS.get(kind, Unavailable), message)
+                return error_of(_KINDS.get(kind, Unavailable), message)
     failure = link.failure(code, text)
     if failure is not None:
         return failure
     last = text.splitlines()[-1] if text else f"exit status {code}"
-    return _error(Unavailable, f"{link.name}: {shown(last)}")
+    return error_of(Unavailable, f"{link.name}: {shown(last)}")
 
 
-def _error(kind: type[DriverError], message: str) -> DriverError:
-    hint = _HINTS.get(kind, "") or next((hint for sign, hint in _SYSTEM.items() if sign in message), "")
+def error_of(kind: type[DriverError], message: str, hint: str = "") -> DriverError:
+    """An error that the far side tells of, with what can be done about it."""
+    hint = hint or _HINTS.get(kind, "") or next((hint for sign, hint in _SYSTEM.items() if sign in message), "")
     if kind is Stale:
         return Stale(message, seen=_seen(message), hint=hint)
     return kind(message, hint=hint)

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from leasehold.drivers.command import Command, Outcome, Result, Streams
@@ -18,6 +19,7 @@ from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.shell_execution import ShellExecution
 
 _PAUSE = 2.0
+_START_BOUND = 60.0
 _SETTLE = _PAUSE + KILL_BOUND + 10.0
 
 
@@ -76,8 +78,9 @@ class RemoteSupervision:
         return await asyncio.shield(self._agency)
 
     async def _start(self, context: Context) -> Agency | ShellExecution:
+        bounded = replace(context, deadline=min(context.deadline, time.monotonic() + _START_BOUND))
         try:
-            return await Agency.start(self._place, self._marker, context)
+            return await Agency.start(self._place, self._marker, bounded)
         except NoPython:
             return ShellExecution(self._place, context)
 

@@ -1,6 +1,7 @@
 """A tree between a mirror and its place, both ways; only what differs is sent."""
 
 import asyncio
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -199,9 +200,9 @@ async def _fetch(
     def link(path: bytes, text: bytes) -> bool:
         if not leads_out(path, text):
             return True
-        known = mirror.top.joinpath(shown(path))
-        if known.is_symlink() and str(known.readlink()).encode() == text:
-            return False
+        known = mirror.top / os.fsdecode(path)
+        if known.is_symlink() and os.fsencode(known.readlink()) == text:
+            return False  # it came from here, and is no change
         if strict:
             raise Refused(
                 f"the link {shown(path)} names {shown(text)}, outside of the tree: it is not brought back",
