@@ -6,16 +6,16 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults nightly check bench format docs record before clean
+.PHONY: help run test faults test-kubernetes nightly check bench format docs record before clean
 
 help: ## what there is to type
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (once; about a minute)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[png]' --group dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[png,kubernetes]' --group dev
 	@touch $@
 
 run: $(READY) ## drive a real lease through its life, and show its picture and journal
@@ -26,6 +26,9 @@ test: $(READY) ## the tests
 
 faults: $(READY) ## the long profile of crashes, chaos, full disks and orphans
 	@$(PYTEST) -n 3 -m 'long and not nightly'
+
+test-kubernetes: $(READY) ## pods on a real cluster, built once (7 to 15 minutes, as root on Debian) into ~/.cache
+	@tests/servers/kubernetes/test $(BIN)
 
 nightly: $(READY) ## what takes hours: every pair of crashes, the large models, ten minutes of chaos
 	@$(PYTEST) -n 3 -m nightly

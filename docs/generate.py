@@ -156,7 +156,12 @@ def errors() -> str:
     )
 
 
-LEAST = {"ssh": {"host": "HOST"}, "docker": {"image": "IMAGE"}, "podman": {"image": "IMAGE"}}
+LEAST = {
+    "ssh": {"host": "HOST"},
+    "docker": {"image": "IMAGE"},
+    "podman": {"image": "IMAGE"},
+    "kubernetes": {"image": "IMAGE"},
+}
 """What a driver has to be told at least."""
 
 

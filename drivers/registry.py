@@ -15,6 +15,7 @@ _BUILT_IN = {
     "bubblewrap": "leasehold.drivers.sandbox.bubblewrap:BubblewrapDriver",
     "docker": "leasehold.drivers.sandbox.container:DockerDriver",
     "podman": "leasehold.drivers.sandbox.container:PodmanDriver",
+    "kubernetes": "leasehold.drivers.sandbox.kubernetes:KubernetesDriver",
     "scripted": "leasehold.drivers.scripted:ScriptedDriver",
 }
 

@@ -18,6 +18,9 @@ def _bytes(value: Any) -> Any:
     return int(float(found[1]) * 1024 ** _UNITS[found[2].lower()])
 
 
+Size = Annotated[int, BeforeValidator(_bytes)]
+
+
 class Limits(BaseModel):
     """What a sandbox may use; none: as much as the machine gives.
 
@@ -27,7 +30,7 @@ class Limits(BaseModel):
         cpus: processors, in parts of one too: ``0.5`` is half of one's time.
     """
 
-    memory: Annotated[int, BeforeValidator(_bytes), Field(ge=4 * 1024 * 1024)] | None = None
+    memory: Annotated[Size, Field(ge=4 * 1024 * 1024)] | None = None
     pids: Annotated[int, Field(ge=8)] | None = None
     cpus: Annotated[float, Field(gt=0)] | None = None
 

@@ -46,7 +46,7 @@ def _no_plugins() -> Mapping[str, metadata.EntryPoint]:
 
 def test_our_own_drivers_are_there_without_being_loaded() -> None:
     registry = Registry(entry_points=_no_plugins)
-    assert registry.names() == ("local", "ssh", "bubblewrap", "docker", "podman", "scripted")
+    assert registry.names() == ("local", "ssh", "bubblewrap", "docker", "podman", "kubernetes", "scripted")
 
 
 def test_a_driver_is_made_once_and_then_kept() -> None:
@@ -61,7 +61,7 @@ def test_a_given_driver_is_used_and_goes_before_ours() -> None:
     mine = ScriptedDriver()
     registry = Registry([mine], entry_points=_no_plugins)
     assert registry.get("scripted") is mine
-    assert registry.names() == ("local", "ssh", "bubblewrap", "docker", "podman", "scripted")
+    assert registry.names() == ("local", "ssh", "bubblewrap", "docker", "podman", "kubernetes", "scripted")
 
 
 @pytest.mark.usefixtures("installed")
@@ -75,7 +75,7 @@ def test_an_entry_point_is_found_as_a_class_or_as_an_object(name: str) -> None:
 def test_a_broken_one_is_listed_with_its_reason_and_the_others_work() -> None:
     registry = Registry()
     rows = {row.name: row for row in registry.listing()}
-    assert list(rows)[:6] == ["local", "ssh", "bubblewrap", "docker", "podman", "scripted"]
+    assert list(rows)[:7] == ["local", "ssh", "bubblewrap", "docker", "podman", "kubernetes", "scripted"]
     assert rows["scripted"].source == "built in"
     assert rows["scripted"].problem is None
     assert rows["plugin"].source == "some_plugin:Plugin"
@@ -95,7 +95,7 @@ def test_a_broken_one_cannot_be_had_and_says_what_to_do() -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(NotInstalled, match="driver nosuch is not installed") as raised:
         Registry(entry_points=_no_plugins).get("nosuch")
-    assert "local, ssh, bubblewrap, docker, podman, scripted" in raised.value.hint
+    assert "local, ssh, bubblewrap, docker, podman, kubernetes, scripted" in raised.value.hint
 
 
 def test_a_given_driver_is_listed_as_given() -> None:

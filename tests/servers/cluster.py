@@ -1,0 +1,66 @@
+"""A Kubernetes cluster that ``make test-kubernetes`` has started, seen without the driver."""
+
+import json
+import os
+import re
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+IMAGE, BUSYBOX = "leasehold-test:1", "busybox:1"
+
+
+class Cluster:
+    """The API of a cluster, by its kubeconfig's server and token."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        self.kubeconfig = kubeconfig
+        text = Path(kubeconfig).read_text()
+        self._server, self._token = re.findall(r'(?:server|token): "([^"]+)"', text)
+        self.namespace = f"leasehold-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+        self.make("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+
+    @property
+    def path(self) -> str:
+        """The namespace of this process's tests."""
+        return f"/api/v1/namespaces/{self.namespace}"
+
+    def config(self, image: str = IMAGE) -> dict[str, Any]:
+        """An environment's settings. There is but the node's own network."""
+        return {"image": image, "kubeconfig": self.kubeconfig, "namespace": self.namespace, "host_network": True}
+
+    def pods(self) -> dict[str, Any]:
+        """The namespace's pods, by name."""
+        return {pod["metadata"]["name"]: pod for pod in self.ask("GET", f"{self.path}/pods")["items"]}
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """One call of the API."""
+        request = urllib.request.Request(
+            f"{self._server}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        unverified = ssl.create_default_context()
+        unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+        with urllib.request.urlopen(request, context=unverified, timeout=30) as answer:
+            return json.load(answer)
+
+    def make(self, path: str, body: Any) -> None:
+        """Make an object, which may be there already."""
+        try:
+            self.ask("POST", path, body)
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+
+
+def cluster() -> Cluster | None:
+    """The cluster that was started; none where there is none."""
+    kubeconfig = os.environ.get("LEASEHOLD_TEST_KUBECONFIG")
+    return Cluster(kubeconfig) if kubeconfig else None
+
+
+LACKING = "no cluster was started: make test-kubernetes"
