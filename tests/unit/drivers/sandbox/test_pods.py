@@ -134,7 +134,7 @@ def test_a_pod_that_no_node_takes_says_why() -> None:
 
 
 def test_a_running_pod_that_is_being_removed_runs_no_more() -> None:
-    running = {"phase": "Running", "containerStatuses": [{"name": "place", "state": {"running": {}}}]}
+    running: dict[str, Any] = {"phase": "Running", "containerStatuses": [{"name": "place", "state": {"running": {}}}]}
     assert pod(running).running
     assert not pod(running, deletionTimestamp="2026-01-01T00:00:00Z").running
 
