@@ -123,6 +123,17 @@ def test_a_used_up_quota_is_refused(
         pods.ask("DELETE", f"{pods.path}/resourcequotas/none", {})
 
 
+def test_who_may_make_no_pods_is_told(
+    cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
+) -> None:
+    box("pod", kubeconfig=pods.kubeconfig_of("nobody", cli.home / "nobody.config"))
+    rights = cli("env", "probe", "pod", "--json", code=1).json["checks"][-1]
+    assert (rights["name"], rights["ok"]) == ("rights", False)
+    assert "we may not create pods" in rights["detail"]
+    error = cli("run", "pod", "--", "true", code=125).error
+    assert "forbidden" in error
+
+
 def test_a_pod_that_ends_under_its_lease_is_told(
     cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
 ) -> None:

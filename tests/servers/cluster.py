@@ -31,6 +31,14 @@ class Cluster:
         """An environment's settings. There is but the node's own network."""
         return {"image": image, "kubeconfig": self.kubeconfig, "namespace": self.namespace, "host_network": True}
 
+    def kubeconfig_of(self, account: str, file: Path) -> str:
+        """A kubeconfig of a service account that has no rights."""
+        self.make(f"{self.path}/serviceaccounts", {"metadata": {"name": account}})
+        path = f"{self.path}/serviceaccounts/{account}/token"
+        token = self.ask("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+        file.write_text(Path(self.kubeconfig).read_text().replace(self._token, token["status"]["token"]))
+        return str(file)
+
     def pods(self) -> dict[str, Any]:
         """The namespace's pods, by name."""
         return {pod["metadata"]["name"]: pod for pod in self.ask("GET", f"{self.path}/pods")["items"]}
