@@ -139,7 +139,9 @@ def test_a_pod_that_ends_under_its_lease_is_told(
 ) -> None:
     box("pod", max_ttl="8")
     ran = cli("run", "pod", "--", "sh", "-c", "sleep 50", code=125)
-    assert "DeadlineExceeded" in ran.error, ran.stderr
+    assert "the place was lost" in ran.error
+    [lease] = cli("ls", "--json", code=0).json
+    assert "DeadlineExceeded" in cli("journal", lease["id"], "--json", code=0).stdout
     assert pods.pods() == {}
 
 
