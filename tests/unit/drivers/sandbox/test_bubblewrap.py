@@ -189,6 +189,8 @@ async def test_a_share_of_a_processor_is_set_for_all_that_runs(bench: Bench, rep
     quota = group / "cpu.cfs_quota_us" if (group / "cpu.cfs_quota_us").exists() else group / "cpu.max"
     assert quota.read_text().split()[0] == "20000"
     await target.close()
+    await life.release()
+    assert not group.exists()
 
 
 @pytest.fixture
