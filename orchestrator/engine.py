@@ -199,7 +199,8 @@ class Engine:
         commits = self._commits
         draft = commits.draft(lease)
         now = commits.store.clock.now()
-        details: dict[str, Any] = {"stage": failure.stage, "message": failure.message}
+        message = self._redaction.clean(failure.message)
+        details: dict[str, Any] = {"stage": failure.stage, "message": message}
         if failure.stderr:
             details["stderr"] = failure.stderr
         event, kind, attempt = LeaseEvent.FAIL, Kind.DONE, None
@@ -224,7 +225,7 @@ class Engine:
             error_code=failure.code.value,
             details=details,
         )
-        self.tell(lease, event.value, "failed", failure.message)
+        self.tell(lease, event.value, "failed", message)
 
 
 def _digests(lease: Lease, draft: Draft, created_at: int) -> dict[str, str]:

@@ -109,8 +109,12 @@ class Verbs:
             state_folder=Path(lease.terms.state_folder or self._settings.state_folder),
             stop=stop,
             progress=progress,
+            learn=self._learn,
             variables=dict(lease.terms.request.variables),
         )
+
+    def _learn(self, secret: str) -> None:
+        self._redaction.learn([secret])
 
     async def _check_behind(self, lease: Lease, error: Stale) -> None:
         """Raise ``StoreBehind`` where no owner can have had the epoch that the place has seen."""

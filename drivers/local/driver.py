@@ -39,7 +39,6 @@ from leasehold.drivers.place import (
     Tags,
     Unknown,
 )
-from leasehold.drivers.secret import SecretRef
 from leasehold.drivers.target import Target
 from leasehold.drivers.variables import host_variables
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
@@ -154,7 +153,7 @@ class LocalDriver:
         def work(place: Place, context: Context) -> Target:
             _demand(place)
             place.supervision.mkdir(mode=0o700, exist_ok=True)
-            own = {name: SecretRef(value).resolve() for name, value in config.variables.items()}
+            own = context.secrets(config.variables)
             host = host_variables(os.environ, config.pass_variables)
             env = {**host, **own, **context.variables, "LEASEHOLD_LEASE": context.lease_id}
             return self._target(place, Path(realization.cwd), env, context)

@@ -32,7 +32,6 @@ from leasehold.drivers.remote.place import RemotePlace, Standing, standing_under
 from leasehold.drivers.remote.remains import end_remains, recorded
 from leasehold.drivers.remote.target import RemoteTarget
 from leasehold.drivers.remote.tree import RemoteTree
-from leasehold.drivers.secret import SecretRef
 from leasehold.drivers.ssh.config import SshConfig
 from leasehold.drivers.ssh.connection import Connection
 from leasehold.drivers.ssh.probe import look
@@ -124,7 +123,7 @@ class SshDriver:
         place = self._of(handle, context)
         await place.demand(context)
         config: SshConfig = context.config
-        own = await asyncio.to_thread(_variables, config)
+        own = await asyncio.to_thread(_variables, config, context)
         return RemoteTarget(
             place,
             realization.cwd,
@@ -212,9 +211,9 @@ def _handle(standing: Standing) -> Handle:
     return Handle(DRIVER, standing.tags.key, {**standing.data, "folder": standing.folder})
 
 
-def _variables(config: SshConfig) -> dict[str, str]:
+def _variables(config: SshConfig, context: Context) -> dict[str, str]:
     passed = {name: os.environ[name] for name in config.pass_variables if name in os.environ}
-    return {**passed, **{name: SecretRef(value).resolve() for name, value in config.variables.items()}}
+    return {**passed, **context.secrets(config.variables)}
 
 
 def _spec(config: SshConfig, path: str, cwd: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
@@ -39,7 +39,6 @@ from leasehold.drivers.sandbox.container.engine import Container, Engine, Kind, 
 from leasehold.drivers.sandbox.container.labels import DRIVER, LEDGER, labels_of, tags_of
 from leasehold.drivers.sandbox.container.link import ContainerLink
 from leasehold.drivers.sandbox.container.probe import look, look_at_engine
-from leasehold.drivers.secret import SecretRef
 from leasehold.drivers.target import Target
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
@@ -162,7 +161,7 @@ class ContainerDriver:
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
         place = self._of(handle, context)
         await place.demand(context)
-        own = await asyncio.to_thread(_variables, context.config)
+        own = await asyncio.to_thread(_variables, context.config, context)
         return RemoteTarget(
             place,
             realization.cwd,
@@ -357,6 +356,6 @@ def _root(context: Context) -> Path:
     return context.state_folder.absolute() / _FENCES
 
 
-def _variables(config: Any) -> dict[str, str]:
+def _variables(config: ContainerConfig, context: Context) -> dict[str, str]:
     passed = {name: os.environ[name] for name in config.pass_variables if name in os.environ}
-    return {**passed, **{name: SecretRef(value).resolve() for name, value in config.variables.items()}}
+    return {**passed, **context.secrets(config.variables)}
