@@ -1,5 +1,6 @@
 """Commits: a lease's rows, collected in its draft and written by the store's writer."""
 
+import asyncio
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
@@ -96,10 +97,15 @@ class Commits:
         )
         if new and facts.state.live:
             write.environment = (terms.environment_id or "", lease.environment_version)
+        answer, cancelled = self.store.writer.write(write), None
         try:
-            facts.epoch = await self.store.writer.write(write)
+            facts.epoch = await answer
         except StaleWrite:
             raise lease.lose("another process moved it on") from None
+        except asyncio.CancelledError as error:
+            if not answer.done() or answer.cancelled() or answer.exception() is not None:
+                raise
+            facts.epoch, cancelled = answer.result(), error  # it holds: this process has to know
         # the journal's fold gives them whole; a held lease keeps of the handle its text, and no digest
         facts.handle, facts.digests = papers.get("handle"), NOTHING
         lease.facts, lease.papers, lease.draft = facts, papers, None
@@ -107,6 +113,8 @@ class Commits:
             self.owner.hold(lease)
         else:
             self.owner.leases.pop(lease.id, None)
+        if cancelled is not None:
+            raise cancelled
 
     async def note(self, lease: Lease, note: Note, **details: Any) -> None:
         """Write a note, and what it changes: the expiry, or that nobody owns the lease."""

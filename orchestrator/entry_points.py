@@ -28,11 +28,11 @@ from leasehold.orchestrator.run_leases import RunLeases
 from leasehold.orchestrator.runtime import Runtime
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure
-from leasehold.states import ErrorCode, LeaseEvent
+from leasehold.states import ErrorCode, IllegalTransition, LeaseEvent
 from pydantic import ValidationError
 
 _TRANSPORT_SECONDS = 30.0
-_CANCELLED = Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller")
+CANCELLED = Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller")
 
 
 class EntryPoints:
@@ -206,7 +206,7 @@ class EntryPoints:
             await self._end_unused(held.lease, Failure(error.code, error.message, "transport"))
             raise
         except asyncio.CancelledError:
-            await self._end_unused(held.lease, _CANCELLED)
+            await self._end_unused(held.lease, CANCELLED)
             raise
         return AcquisitionResult(held.environment, held.lease, held.lease_context, transport)
 
@@ -293,8 +293,10 @@ class EntryPoints:
         return persisted if updated is None else updated
 
     async def _end_unused(self, lease: Lease, failure: Failure) -> None:
-        with contextlib.suppress(StoreError, LeaseLost):  # the failure that led here stays the first
-            await self._runs.fail(lease, failure)
+        """End a lease that nobody gets, or whose caller has an error of its own, which stays the first."""
+        if lease.facts.version and lease.facts.state.live and lease.lost is None:
+            with contextlib.suppress(StoreError, LeaseLost, IllegalTransition):
+                await self._runs.fail(lease, failure)
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, ValidationError):

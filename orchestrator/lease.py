@@ -38,6 +38,7 @@ class Lease:
         "config",
         "draft",
         "driver",
+        "ended_by",
         "environment_version",
         "facts",
         "handle",
@@ -79,6 +80,7 @@ class Lease:
         self.commands: tuple[Watch, ...] = ()
         self.stop: asyncio.Event | None = None
         self.interruption: Failure | None = None
+        self.ended_by: Failure | None = None  # an operator: its commands end, its steps go on
         self.lost: str | None = None
 
     # --- what it is
@@ -325,6 +327,12 @@ class Lease:
         for watch in self.commands:
             watch.cut()
 
+    def end_commands(self, failure: Failure) -> None:
+        """Have the commands under way end, for this reason, and nothing else."""
+        self.ended_by = failure
+        for watch in self.commands:
+            watch.cut()
+
     def lose(self, why: str) -> LeaseLost:
         """Mark it as no longer ours, end what we run there, and give the error to raise."""
         self.lost = self.lost or why
@@ -341,8 +349,8 @@ class Lease:
     def _raise_if_ended(self) -> None:
         if self.lost is not None:
             raise LeaseLost(self.id, self.lost)
-        if self.interruption is not None:
-            failure = self.interruption
+        failure = self.interruption or self.ended_by
+        if failure is not None:
             raise EnvironmentRunError(
                 failure.code,
                 failure.message,

@@ -13,7 +13,7 @@ from leasehold.orchestrator.store import columns
 from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import STORED, Terms
-from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, status, stuck
+from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, held, status, stuck
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
 
 _PAGE = 500
@@ -36,6 +36,7 @@ class Row:
     now: int
     owner_host: str | None = None
     owner_pid: int | None = None
+    grace: int = 0
 
     @property
     def status(self) -> Status:
@@ -44,15 +45,18 @@ class Row:
 
     @property
     def held(self) -> bool:
-        """Whether a living owner is at work on it, or has it at hand, and is within its step's deadline."""
-        at_work = self.facts.state.live or self.facts.pending_event is not None
-        return self.alive and at_work and self.stuck is not Stuck.STEP_OVERDUE
+        """Whether a living owner has it in hand."""
+        return held(self.facts, self.now, owner_alive=self.alive, grace=self.grace, waits_until=self.waits_until)
 
     @property
     def stuck(self) -> Stuck | None:
         """Why it is stuck; none where it is not."""
-        waits_until = (self.facts.created_at or 0) + int(self.terms.request.wait * 1e6)
-        return stuck(self.facts, self.now, owner_alive=self.alive, waits_until=waits_until)
+        return stuck(self.facts, self.now, owner_alive=self.alive, waits_until=self.waits_until)
+
+    @property
+    def waits_until(self) -> int:
+        """How long it may wait for its place, in the store's time."""
+        return (self.facts.created_at or 0) + int(self.terms.request.wait * 1e6)
 
 
 class Ledger:
@@ -140,7 +144,11 @@ class Ledger:
         gone = or_(owner.c.id.is_(None), owner.c.alive_until < now, owner.c.boot != self._store.boot)
         lost = and_(lease.c.owner.is_not(None), gone)
         over = and_(lease.c.owner.is_(None), lease.c.expires_at < now)
-        condition = and_(lease.c.ended_at.is_(None), or_(lost, over, lease.c.pending_deadline < now))
+        # what a living owner has forgotten: the rows say which, here only those that may be it are read
+        waiting = and_(lease.c.state == LeaseState.RESOLVED.value, lease.c.pending_event.is_(None))
+        forgotten = or_(lease.c.expires_at < now - self._claim, waiting)
+        unheld = or_(lost, over, forgotten, lease.c.pending_deadline < now)
+        condition = and_(lease.c.ended_at.is_(None), unheld)
         return await self._unsorted(condition, most)
 
     async def due(self, most: int) -> Sequence[Row]:
@@ -206,7 +214,7 @@ class Ledger:
         def query(connection: Connection) -> tuple[dict[str, str], int]:
             rows = connection.execute(select(hold).where(hold.c.subject >= slots, hold.c.subject < slots + "\x7f"))
             taken = {row.subject: row.lease_id for row in rows}
-            return taken, sum(row.alive for row in self._rows(connection, waiting, limit=None))
+            return taken, sum(row.held for row in self._rows(connection, waiting, limit=None))
 
         return await self._store.read(query)
 
@@ -246,6 +254,7 @@ class Ledger:
             now=now,
             owner_host=row["host"],
             owner_pid=row["pid"],
+            grace=self._claim,
         )
 
 

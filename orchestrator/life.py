@@ -27,8 +27,6 @@ from leasehold.states import (
     LeaseEvent,
     LeaseState,
     Note,
-    Outcome,
-    cleanup_event,
 )
 
 T = TypeVar("T")
@@ -77,7 +75,7 @@ class Life:
         self._steps = steps
         self.watches = steps.watches
         self._redaction = redaction
-        self._ending = Ending(engine, commits, steps.watches, redaction)
+        self._ending = Ending(engine, commits, steps, redaction)
 
     # --- what a lease's holder calls
 
@@ -206,9 +204,7 @@ class Life:
             self._commits.abandon(lease)
             if lease.ahead.cleanup in _KEPT:
                 await self._engine.fire(lease, CleanupEvent.RECLAIM)
-                await self._ending.place(lease, CleanupEvent.CLEAN)
-            else:
-                await self._ending.place(lease)
+            await self._ending.place(lease, CleanupEvent.CLEAN)
 
     async def forget(self, lease: Lease, who: str, reason: str) -> None:
         """Take the place out of our care, by name and with a reason."""
@@ -277,8 +273,7 @@ class Life:
             if sync:
                 lease.named = {"then": LeaseEvent.RELEASE.value}
                 await self._sync_back(lease)
-            await self._engine.fire(lease, LeaseEvent.RELEASE)
-            await self._ending.place(lease)
+            await self._ending.released(lease)
 
     async def _fail(self, lease: Lease, failure: Failure) -> None:
         async with lease.lock:
@@ -288,10 +283,9 @@ class Life:
                 lease.named = {"then": LeaseEvent.FAIL.value, "code": failure.code.value, "message": failure.message}
                 try:
                     await self._engine.attempt(lease, LeaseEvent.SYNC_BACK)
-                except StepFailed:
+                except (StepFailed, Interrupted):
                     # what the run changed is only there; its own failure is the first and stands
-                    kept = cleanup_event(lease.terms.policy, Outcome.SYNC_FAILED)
-                    await self._ending.failed(lease, failure, kept)
+                    await self._ending.failed(lease, failure, CleanupEvent.KEEP)
                     return
             await self._ending.failed(lease, failure)
 
@@ -303,7 +297,7 @@ class Life:
             raise
         except Interrupted as interrupted:
             failure = self._interruption(lease)
-            await self._ending.failed(lease, failure)
+            await self._ending.failed(lease, failure, CleanupEvent.KEEP)  # a part may be there, and a part here
             raise StepFailed(failure) from interrupted
 
     def _syncs(self, lease: Lease, *, success: bool) -> bool:

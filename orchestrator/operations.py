@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.duties import Deed, Duties
 from leasehold.orchestrator.environments import Environment, Environments
-from leasehold.orchestrator.errors import LeaseLost, StillHeld
+from leasehold.orchestrator.errors import EnvironmentRunError, LeaseholdError, LeaseLost, StillHeld
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
@@ -65,14 +65,7 @@ class Operations:
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         if not row.facts.state.live:
             raise IllegalTransition(row.terms.id, "attach", row.facts.state.value, "the lease has ended")
-        lease = await self._others.take(row, force=force)
-        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            try:
-                await self._life.reach(lease)
-            except BaseException:
-                await self._life.detach(lease)  # it is as usable, or unusable, as it was
-                raise
-        return lease
+        return await self._others.take_up(row, force=force)
 
     async def visit(self, lease_id: str, *, company_id: str | None = None) -> Target:
         """The target of a place that was kept, to look around in. The lease stays as it is.
@@ -100,7 +93,7 @@ class Operations:
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         if not row.facts.state.live:
             return await self._others.clean_up(row, force=force)
-        if row.alive and not force:
+        if row.held and not force:
             await self._others.ask(row, {"end": "release"}, self._asked)
             return None
         lease = await self._others.take(row, force=force)
@@ -129,13 +122,17 @@ class Operations:
         reason = self.redaction.clean(reason)
         if not row.facts.state.live:
             return await self._others.clean_up(row, force=force)
-        if row.alive and not force:
+        if row.held and not force:
             await self._others.ask(row, {"end": "fail", "reason": reason, "code": code}, self._asked)
             return None
         lost = row.facts.owner is not None and not row.alive
         lease = await self._others.take(row, force=force)
         chosen = code or (ErrorCode.LEASE_OWNER_LOST if lost else ErrorCode.RUN_FAILED)
-        await self._life.settle(lease, Failure(chosen, reason, "owner" if lost else "run"))
+        failure = Failure(chosen, reason, "owner" if lost else "run")
+        if row.facts.owner is None and row.facts.state is LeaseState.TARGETED:
+            await self._life.fail(lease, failure)
+        else:
+            await self._life.settled(lease, self._life.settle(lease, failure))
         return lease
 
     async def extend(self, lease_id: str, ttl: float | str, *, company_id: str | None = None) -> Row:
@@ -143,7 +140,7 @@ class Operations:
         row = await self.ledger.find(company_id or self.settings.company, lease_id)
         if not row.facts.state.live:
             raise IllegalTransition(row.terms.id, "extend", row.facts.state.value, "the lease has ended")
-        if row.alive:
+        if row.held:
             await self._others.ask(row, {"end": "extend", "seconds": seconds(ttl)}, self._asked)
         else:
             held = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None
@@ -176,7 +173,8 @@ class Operations:
         company = company_id or self.settings.company
         archived = await self.environments.archive(company, environment)
         for row in await self.ledger.parked_in(company, archived.id):
-            await self._others.clean_up(row, force=False)
+            with suppress(LeaseholdError, IllegalTransition):  # another has it just then, or is at it
+                await self._others.clean_up(row, force=False)
         return archived
 
     async def prune(self, older_than: float | str, *, company_id: str | None = None) -> int:
@@ -295,12 +293,16 @@ class Operations:
                 case "extend":
                     await self._life.extend(lease, request["seconds"])
                 case "release":
-                    lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "an operator released it", "operator"))
+                    released = Failure(ErrorCode.LEASE_CANCELLED, "an operator released it", "operator")
+                    if lease.facts.state is LeaseState.TARGETED:
+                        lease.end_commands(released)  # what they changed is brought back, where that was asked for
+                    else:
+                        lease.interrupt(released)
                     await self._life.release(lease)
                 case _:
                     code = ErrorCode(request.get("code") or ErrorCode.RUN_FAILED)
                     failure = Failure(code, str(request.get("reason", "")), "operator")
                     lease.interrupt(failure)
                     await self._life.fail(lease, failure)
-        except (LeaseLost, IllegalTransition, StoreError):
+        except (LeaseLost, IllegalTransition, EnvironmentRunError, StoreError):
             return  # it has ended or moved on meanwhile: there is nothing left to do

@@ -16,7 +16,7 @@ from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.duties import Duties
 from leasehold.orchestrator.engine import Engine
-from leasehold.orchestrator.entry_points import EntryPoints
+from leasehold.orchestrator.entry_points import CANCELLED, EntryPoints
 from leasehold.orchestrator.environments import Environments
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.errors import LeaseLost
@@ -132,13 +132,13 @@ class Orchestrator(Operations, EntryPoints):
         try:
             yield lease
         except asyncio.CancelledError:
-            await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
+            await self._end_unused(lease, CANCELLED)
             raise
         except LeaseLost:
             raise
         except BaseException as error:
-            reason = self.redaction.clean(f"{error.__class__.__name__}: {error}")
-            await self._life.fail(lease, Failure(ErrorCode.RUN_FAILED, reason, "run"))
+            reason = f"{error.__class__.__name__}: {error}"
+            await self._end_unused(lease, Failure(ErrorCode.RUN_FAILED, reason, "run"))
             raise
         else:
             await lease.release()
@@ -215,8 +215,11 @@ class Orchestrator(Operations, EntryPoints):
         except StepFailed as failed:
             raise self._life.reported(lease, failed) from failed.__cause__
         except asyncio.CancelledError:
-            if lease.facts.state.live and lease.lost is None:  # it came up just then, and nobody gets it
-                await self._life.fail(lease, Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
+            await self._end_unused(lease, CANCELLED)  # it may have come up just then, and nobody gets it
+            raise
+        except Exception as error:
+            why = f"it came to no end of its own: {error.__class__.__name__}: {error}"
+            await self._end_unused(lease, Failure(ErrorCode.LEASE_CANCELLED, why, "caller"))
             raise
 
     async def _come_up(self, lease: Lease) -> Lease:
@@ -256,13 +259,18 @@ class Orchestrator(Operations, EntryPoints):
         return why
 
     async def _expired(self, lease: Lease) -> None:
-        """The living owner ends its own expired lease."""
+        """The living owner ends its own expired lease; a store that fails is asked again, while the claim holds."""
         failure = Failure(ErrorCode.LEASE_EXPIRED, "the lease reached its end", "expiry")
         lease.interrupt(failure)
         try:
-            await self._life.fail(lease, failure)
-        except (LeaseLost, IllegalTransition, StoreError):
-            return  # another ended it first
+            async with asyncio.timeout(self.settings.claim_seconds):
+                while lease.facts.state.live:
+                    try:
+                        await self._life.fail(lease, failure)
+                    except StoreError:
+                        await asyncio.sleep(self.settings.claim_seconds / 20)
+        except (LeaseLost, IllegalTransition, TimeoutError):
+            return  # another ended it first, or ends it when the claim is over
 
     async def _ttl(self, company_id: str, environment: str | None) -> float:
         found = await self.environments.find(company_id, environment)

@@ -48,6 +48,9 @@ class Owner:
 
     def hold(self, lease: "Lease") -> None:
         """Care for a lease until it is let go: its end is seen in time."""
+        before = self.leases.get(lease.id)
+        if before is not None and before is not lease:
+            before.lose("it was taken over in this process")
         self.leases[lease.id] = lease
         if self._deaf is None:
             self._deaf = self._store.hints.on(f"{OWNER}{self.id}", self._heard)

@@ -18,8 +18,9 @@ from leasehold.orchestrator.step import Failure, Step
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.terms import Terms
 from leasehold.orchestrator.verbs import handle_of
-from leasehold.states import Answer, ErrorCode, LeaseEvent, LeaseState, Move, Open, PlanRow
+from leasehold.states import Answer, ErrorCode, Facts, LeaseEvent, LeaseState, Move, Open, PlanRow
 
 _AFTER: dict[LeaseState, tuple[LeaseEvent, ...]] = {
     LeaseState.RESOLVED: (LeaseEvent.ACQUIRE, LeaseEvent.REALIZE, LeaseEvent.PROVISION, LeaseEvent.TARGET),
@@ -62,19 +63,19 @@ class Recovery:
         except (StoreError, LeaseLost):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a driver raises, it has not said
-            return Answer.UNKNOWN, str(error) or error.__class__.__name__
+            return Answer.UNKNOWN, self._steps.words_of(error)
         if isinstance(answer, Found):
             lease.handle = answer.handle
             return Answer.FOUND, f"{answer.handle.place} stands"
         return (Answer.ABSENT, "") if isinstance(answer, Absent) else (Answer.UNKNOWN, answer.why)
 
-    def refusal(self, lease: Lease, row: PlanRow) -> str | None:
+    def refusal(self, terms: Terms, facts: Facts, row: PlanRow) -> str | None:
         """Why a lease cannot be resumed, though the plan has a way; none where it can."""
-        request = lease.terms.request
+        request = terms.request
         if request.late and row.open is not Open.TARGETED:
             return "its platform drives its steps"
-        provisions = Move.USE not in row.resume and lease.facts.state in _AFTER and bool(request.provision)
-        if request.unknown_variables and provisions and lease.facts.state is not LeaseState.PROVISIONED:
+        provisions = Move.USE not in row.resume and facts.state in _AFTER and bool(request.provision)
+        if request.unknown_variables and provisions and facts.state is not LeaseState.PROVISIONED:
             return f"the values of {', '.join(request.unknown_variables)} were its process's own, and are lost"
         return None
 

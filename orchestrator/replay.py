@@ -64,6 +64,16 @@ class Replay:
     lost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A lease that was taken over and not settled: when to try again, under which epoch it was left, and how."""
+
+    at: float
+    epoch: int
+    resume: bool
+    failure: Failure
+
+
 class Replays:
     """Replays leases of one store."""
 
@@ -72,36 +82,44 @@ class Replays:
         self._others = others
         self._life = life
         self._recovery = recovery
-        self._unfinished: dict[str, float] = {}  # taken over and not settled, and when to try again
+        self._unfinished: dict[str, _Unfinished] = {}
 
     def unfinished(self) -> list[str]:
         """Leases that this process took over and could not settle, and whose time to be tried again has come."""
         now = time.monotonic()
-        return [lease_id for lease_id, at in self._unfinished.items() if at <= now]
+        return [lease_id for lease_id, each in self._unfinished.items() if each.at <= now]
 
     def is_unfinished(self, row: Row) -> bool:
-        """Whether the row's owner is this process, which took it over and could not settle it."""
-        return row.terms.id in self._unfinished and self._others.owns(row)
+        """Whether the row stands as this process left it, when it had taken it over and could not settle it."""
+        known = self._unfinished.get(row.terms.id)
+        return known is not None and known.epoch == row.facts.epoch and self._others.owns(row)
 
     async def replay(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
         """Settle one lease. Raises ``NotStuck`` and ``StillHeld`` where it is not for us to."""
         found = self._open(row, force=force)
         if found is None:
+            self._unfinished.pop(row.terms.id, None)
             return _nothing(row)
-        resume = _goes_on(row, found, resume=resume)
+        before = self._unfinished.get(row.terms.id) if self.is_unfinished(row) else None
+        resume = before.resume if before is not None else _goes_on(row, found, resume=resume)
+        why_failed = before.failure if before is not None else failure(row)
+        refused = self._refused(row, found) if resume else None
+        if refused is not None:
+            return refused
         try:
-            lease = await self._others.take(row, force=force or self.is_unfinished(row))
-            self._unfinished[lease.id] = time.monotonic() + _TRY_AGAIN_SECONDS
+            lease = await self._others.take(row, force=force or before is not None)
+            again = time.monotonic() + _TRY_AGAIN_SECONDS
+            self._unfinished[lease.id] = _Unfinished(again, lease.facts.epoch, resume, why_failed)
             answer, said = await self._recovery.ask(lease, found)
             plan = plan_row(found, answer)
-            refusal = self._recovery.refusal(lease, plan) if resume else None
+            goes_on = resume and plan.resume != plan.abandon
+            refusal = self._recovery.refusal(row.terms, row.facts, plan) if goes_on else None
             moves = plan.resume if resume else plan.abandon
             why = " ".join(part for part in (plan.why, f"({said})" if said else "") if part)
             report = partial(Replay, row.terms.id, row.stuck, found, answer, moves, why, rows=(plan,), resumed=resume)
             if refusal is not None:
-                return report(done=False, outcome=f"not resumed: {refusal}; replay it without --resume")
-            goes_on = resume and plan.resume != plan.abandon
-            operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, failure(row))
+                return report(done=False, outcome=_refusal(refusal))
+            operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, why_failed)
             await self._life.settled(lease, operation)
         except LeaseLost as lost:
             self._unfinished.pop(row.terms.id, None)
@@ -113,6 +131,15 @@ class Replays:
         if not after.held:
             self._unfinished.pop(row.terms.id, None)
         return report(done=after.stuck is None and Move.WAIT not in moves, outcome=_outcome(after, moves))
+
+    def _refused(self, row: Row, found: Open) -> Replay | None:
+        """Why it cannot go on, whatever its driver would say: known before it is taken over."""
+        ways = [plan for plan in plan_rows(found) if plan.resume != plan.abandon]
+        refusals = [self._recovery.refusal(row.terms, row.facts, plan) for plan in ways]
+        if not refusals or None in refusals:
+            return None
+        outcome = _refusal(str(refusals[0]))
+        return Replay(row.terms.id, row.stuck, found, None, (), ways[0].why, done=False, outcome=outcome)
 
     def plan(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
         """What ``replay`` would do; touches neither store nor place. Raises as it does."""
@@ -203,6 +230,10 @@ def _goes_on(row: Row, found: Open, *, resume: bool) -> bool:
 def _waits(row: Row, found: Open) -> bool:
     """Whether its platform said that it will attach it again."""
     return found is Open.TARGETED and row.terms.request.owner_lost is OwnerLost.WAIT and row.stuck is Stuck.OWNER_LOST
+
+
+def _refusal(why: str) -> str:
+    return f"not resumed: {why}; replay it without --resume"
 
 
 def _nothing(row: Row) -> Replay:

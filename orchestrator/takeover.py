@@ -5,7 +5,7 @@ from typing import Any
 
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import StillHeld
+from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
@@ -13,7 +13,7 @@ from leasehold.orchestrator.step import Failure
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import HoldConflict
 from leasehold.orchestrator.store.hints import OWNER
-from leasehold.states import CleanupState, ErrorCode, LeaseState, Note
+from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Note
 from sqlalchemy import Connection, update
 
 
@@ -30,14 +30,15 @@ class Takeover:
         row = await self._ledger.find(None, conflict.holder)
         request, holder = lease.terms.request, row.terms.request
         ours = holder.company_id == request.company_id
-        free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.alive
-        if lease.facts.version == 0 and ours and holder.run_id == request.run_id and free:
-            own = await self.take(row, force=False)
-            await self._life.reach(own)
-            return own
-        in_use = not ours and row.facts.cleanup is CleanupState.PARKED  # it is another company's to reclaim
-        if not in_use and await self.make_room(row, "its owner was lost, and another run needed what it held"):
-            return None
+        free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.held
+        try:
+            if lease.facts.version == 0 and ours and holder.run_id == request.run_id and free:
+                return await self.take_up(row, force=False)
+            in_use = not ours and row.facts.cleanup is CleanupState.PARKED  # it is another company's to reclaim
+            if not in_use and await self.make_room(row, "its owner was lost, and another run needed what it held"):
+                return None
+        except (LeaseLost, StillHeld, IllegalTransition):
+            return None  # somebody else ended it, or took it over, just then: look again
         subject = conflict.subject.split(":", 2)[-1]
         by = f"lease {row.terms.id} (run {holder.run_id}" if ours else "a lease of another company"
         if ours:
@@ -51,7 +52,7 @@ class Takeover:
             return False  # only its own machine can end it
         if row.facts.cleanup is CleanupState.PARKED:
             return not (await self.clean_up(row, force=False)).cleanup.open
-        if row.alive or (row.facts.state.live and row.facts.owner is None):
+        if row.held or (row.facts.state.live and row.facts.owner is None):
             return False
         taken = await self.take(row, force=False)
         await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
@@ -75,6 +76,17 @@ class Takeover:
         lease = self.lease_of(row)
         note = Note.ATTACH if row.facts.owner is None else Note.TAKE_OVER
         await self._commits.take(lease, note)
+        return lease
+
+    async def take_up(self, row: Row, *, force: bool) -> Lease:
+        """The same, and make it usable where it stands at ``targeted``. Raises what its driver does."""
+        lease = await self.take(row, force=force)
+        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
+            try:
+                await self._life.reach(lease)
+            except BaseException:
+                await self._life.detach(lease)  # it is as usable, or unusable, as it was
+                raise
         return lease
 
     async def clean_up(self, row: Row, *, force: bool) -> Lease:

@@ -77,6 +77,10 @@ class Verbs:
             lease.driver = driver
         return lease.driver
 
+    def words_of(self, error: Exception) -> str:
+        """What an error says, without secrets."""
+        return self._redaction.clean(str(error) or error.__class__.__name__)
+
     def reaches(self, terms: Terms) -> bool:
         """Whether a place of these terms can be reached from this machine."""
         return terms.machine in (None, self.machine)

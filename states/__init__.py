@@ -27,7 +27,7 @@ from leasehold.states.lease import (
 )
 from leasehold.states.plan import REPLAY_TABLE, Answer, Move, Open, PlanRow, open_step, plan_row, plan_rows
 from leasehold.states.policy import POLICY_TABLE, Outcome, Policy, PolicyRow, cleanup_event
-from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, cleanup_status, status, stuck
+from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, cleanup_status, held, status, stuck
 
 __all__ = [
     "CLEANUP_EVENTS",
@@ -69,6 +69,7 @@ __all__ = [
     "cleanup_status",
     "cleanup_transition",
     "fold",
+    "held",
     "open_step",
     "plan_row",
     "plan_rows",

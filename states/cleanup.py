@@ -93,9 +93,9 @@ CLEANUP_TABLE: tuple[CleanupTransition, ...] = (
     ),
     CleanupTransition(
         CleanupEvent.KEEP,
-        (CleanupState.PENDING,),
+        DUE,
         CleanupState.RETAINED,
-        why="A failed run's place stays for a person, with a deadline of its own.",
+        why="A failed run's place stays for a person, with a deadline of its own; tried until it holds.",
         callback="keep",
         intent=True,
         guards=("lease_has_ended", "no_step_open"),

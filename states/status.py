@@ -84,6 +84,7 @@ class Stuck(StrEnum):
     WAITING = "waiting", "it waits for a place beyond its deadline"
 
 
+_UNHELD = frozenset({Stuck.EXPIRED, Stuck.WAITING})
 _LATE = 5_000_000  # microseconds in which who waited notices that its time is over
 
 
@@ -109,3 +110,18 @@ def stuck(facts: Facts, now: int, *, owner_alive: bool, waits_until: int | None 
     if facts.pending_event is None and facts.cleanup in (CleanupState.PENDING, CleanupState.FAILED):
         return Stuck.CLEANUP_FAILED
     return None
+
+
+def held(facts: Facts, now: int, *, owner_alive: bool, grace: int, waits_until: int | None = None) -> bool:
+    """Whether a living owner has a lease in hand, so that nobody else moves it on without force.
+
+    Not one whose step is past its deadline; nor one that its owner should have ended, by its time or its wait,
+    ``grace`` microseconds ago: whatever it is doing, it has forgotten this lease.
+    """
+    at_work = facts.state.live or facts.pending_event is not None
+    if not (owner_alive and at_work and facts.owner is not None):
+        return False
+    why = stuck(facts, now, owner_alive=True, waits_until=waits_until)
+    if why in _UNHELD:
+        return stuck(facts, now - grace, owner_alive=True, waits_until=waits_until) is None
+    return why is not Stuck.STEP_OVERDUE

@@ -37,6 +37,13 @@ class _Batch:
     futures: list[asyncio.Future[Any]]
 
 
+class _Answer(asyncio.Future[int]):
+    """What became of a write. Who waits for it and is cancelled hears it all the same, and is cancelled then."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        return False
+
+
 class Writer:
     """Takes writes and jobs from one event loop, and answers when they are durably committed."""
 
@@ -61,7 +68,7 @@ class Writer:
 
     def write(self, write: Write) -> asyncio.Future[int]:
         """Commit a write; the answer is the lease's epoch. Refusals and ``StoreError`` are raised."""
-        future: asyncio.Future[int] = self._loop.create_future()
+        future: asyncio.Future[int] = _Answer(loop=self._loop)
         self._writes.append((write, future))
         self._offer()
         return future

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from leasehold.drivers.errors import Unusable
 from leasehold.drivers.scripted import Fault, Provider, Reply, ScriptedDriver
-from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator, WrongUsage
+from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator, StoreError, WrongUsage
 from leasehold.orchestrator.store.write import Write
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Status
@@ -427,4 +427,105 @@ async def test_a_failure_whose_words_are_no_text_is_recorded(
     assert caught.value.message.endswith("a NUL \ufffd and a byte \\udcff")
     row = await orchestrator.ledger.find("default", caught.value.lease_id or "")
     assert row.facts.error_message == caught.value.message
+    await content(orchestrator)
+
+
+async def test_a_release_that_is_asked_for_brings_changes_back(
+    open_orchestrator: Any, orchestrator: Orchestrator, tree: Path
+) -> None:
+    """An operator elsewhere ends the commands of a held lease, not its sync-back."""
+    name = await environment(orchestrator, syncs_back=True, results=[Reply(match="sleep", hang=True).model_dump()])
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    running = asyncio.create_task(lease.exec("sleep", "600"))
+    async with asyncio.timeout(30):
+        while not lease.commands:
+            await asyncio.wait({running}, timeout=0.01)
+    assert await orchestrator.release(lease.id) is None
+    with pytest.raises(EnvironmentRunError, match="an operator released it"):
+        await running
+    assert lease.state is LeaseState.RELEASED
+    assert "sync_back done" in await rows(lease)
+
+
+async def test_an_end_that_the_store_did_not_take_can_be_ended_again(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await environment(orchestrator)
+    forward = orchestrator.store.writer.write
+
+    def fails(write: Write) -> "asyncio.Future[int]":
+        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
+        raise StoreError("the disk of the store is full")
+
+    for end in ("release", "fail"):
+        lease = await orchestrator.acquire(environment=name, workspace=tree)
+        monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+        with pytest.raises(StoreError):
+            await (lease.release() if end == "release" else lease.fail("its tests failed"))
+        assert lease.state is LeaseState.TARGETED
+        await lease.release()
+        assert (lease.state, lease.cleanup) == (LeaseState.RELEASED, CleanupState.SUCCEEDED)
+    await content(orchestrator)
+
+
+async def test_a_caller_that_is_cancelled_in_a_commit_keeps_its_lease(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await environment(orchestrator)
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    version, forward = lease.facts.version, orchestrator.store.writer.write
+
+    def cancels(write: Write) -> "asyncio.Future[int]":
+        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
+        extending.cancel()
+        return forward(write)
+
+    monkeypatch.setattr(orchestrator.store.writer, "write", cancels)
+    extending = asyncio.create_task(lease.extend("2h"))
+    with pytest.raises(asyncio.CancelledError):
+        await extending
+    assert lease.facts.version == version + 1, "it was committed, and its process knows"
+    await lease.release()
+    assert lease.state is LeaseState.RELEASED
+    await content(orchestrator)
+
+
+async def test_a_store_that_fails_while_a_lease_waits_leaves_no_ghost_in_the_line(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await orchestrator.environments.add("default", "one", "scripted", {}, max_leases=1)
+    held = await orchestrator.acquire(environment="one", workspace=tree)
+    line, calls = orchestrator.ledger.line, 0
+
+    async def fails(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise StoreError("the server is gone")
+        return await line(*arguments)
+
+    monkeypatch.setattr(orchestrator.ledger, "line", fails)
+    with pytest.raises(StoreError):
+        await orchestrator.acquire(environment="one", workspace=tree, wait="60s", run_id="ghost")
+    [ghost] = await orchestrator.ledger.of_run("default", "ghost")
+    assert (ghost.facts.state, ghost.facts.error_code) == (LeaseState.FAILED, "lease_cancelled")
+    await held.release()
+    await (await orchestrator.acquire(environment="one", workspace=tree)).release()
+
+
+async def test_a_keeping_that_failed_is_tried_until_it_holds(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    """A place whose changes are only there is not destroyed because its host was away for a moment."""
+    sick = Fault(verb="release", call=1, error="Unavailable")
+    name = await environment(orchestrator, sick, policy="retain_on_failure")
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    await lease.fail("its tests failed")
+    assert lease.cleanup is CleanupState.FAILED
+    assert (await orchestrator.replay(lease.id)).done
+    row = await orchestrator.ledger.find("default", lease.id)
+    assert row.facts.cleanup is CleanupState.RETAINED
+    assert len(provider.standing()) == 1
+    await orchestrator.release(lease.id)
+    assert provider.standing() == []
     await content(orchestrator)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,8 @@ async def test_what_a_worker_took_and_could_not_settle_is_tried_again(
         [deed] = await second.duties()
         assert (deed.done, deed.outcome) == (False, "not done: the disk of the store is full")
         assert await second.duties() == [], "it is not tried at once"
-        second._replays._unfinished[lease.id] = 0.0  # pyright: ignore[reportPrivateUsage]  # its time has come
+        left = second._replays._unfinished  # pyright: ignore[reportPrivateUsage]
+        left[lease.id] = replace(left[lease.id], at=0.0)  # its time has come
         [deed] = await second.duties()
         assert (deed.duty, deed.done) == ("unfinished", True)
         assert (await second.ledger.find("default", lease.id)).facts.error_code == "lease_owner_lost"
@@ -223,7 +225,7 @@ async def test_a_place_of_another_machine_is_left_to_its_own(
             [deed] = await second.duties()
             assert (deed.duty, deed.done) == ("owner_lost", False)
             row = await second.ledger.find("default", lease.id)
-            assert (row.facts.error_code, row.facts.cleanup) == ("lease_owner_lost", CleanupState.FAILED)
+            assert (row.facts.error_code, row.facts.cleanup) == ("lease_owner_lost", CleanupState.PENDING)
             second.store.clock._offset += 60_000_000  # type: ignore[attr-defined]  # pyright: ignore
             assert await second.duties() == []
             ended = await second.release(lease.id)
