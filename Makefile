@@ -46,6 +46,7 @@ bench: $(READY) ## speed and size, as ratios measured in one run
 	@$(BIN)/python tests/benchmarks/run.py
 	@$(BIN)/python tests/benchmarks/peers/run.py
 	@$(BIN)/python tests/benchmarks/over_ssh.py
+	@$(BIN)/python tests/benchmarks/recovery.py
 
 format: $(READY) ## put the code in its form
 	@$(BIN)/ruff check --fix .
