@@ -14,7 +14,7 @@ from paths import PATHS, live, recover
 from scenes import SCENES
 
 Tried = Callable[..., None]
-LONG = {"scripted": 5, "local copy": 11, "local worktree": 13, "bubblewrap": 13}
+LONG = {"scripted": 7, "local copy": 23, "local worktree": 29, "bubblewrap": 29}
 """The long profile takes each so many-th point, each path another; the nightly one takes all, of all scenes."""
 
 NIGHTLY = (pytest.mark.long, pytest.mark.nightly)
@@ -53,7 +53,7 @@ def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, r
 @pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
-    ("scene", "every"), [("scripted", 11), *(pytest.param(scene, 1, marks=pytest.mark.nightly) for scene in SCENES)]
+    ("scene", "every"), [("scripted", 61), *(pytest.param(scene, 1, marks=pytest.mark.nightly) for scene in SCENES)]
 )
 def test_killed_again_in_the_recovery(cases: Cases, scene: str, every: int, path: str, tried: Tried) -> None:
     """The recovery is killed too, at each of its own points in turn; a third process ends what is left."""

@@ -35,7 +35,7 @@ def _points(every: int) -> list[tuple[str, int, str]]:
     ("call", "number", "error"),
     [
         *_points(29),
-        *(pytest.param(*point, marks=pytest.mark.long) for point in _points(5)),
+        *(pytest.param(*point, marks=pytest.mark.long) for point in _points(11)),
         *(pytest.param(*point, marks=(pytest.mark.long, pytest.mark.nightly)) for point in _points(1)),
     ],
 )

@@ -293,7 +293,7 @@ class Processes(RuleBasedStateMachine):
     ("examples", "steps"),
     [
         (6, 12),
-        pytest.param(40, 30, marks=pytest.mark.long),
+        pytest.param(25, 25, marks=pytest.mark.long),
         pytest.param(2000, 50, marks=(pytest.mark.long, pytest.mark.nightly)),
     ],
 )
