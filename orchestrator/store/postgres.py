@@ -63,22 +63,30 @@ class PostgresBatches:
         end = time.monotonic() + self._sessions.seconds
         together = [write for write in writes if write.giver is None]
         applied: dict[str, int] = {}
+        failed: StoreError | None = None
         try:
             if together:
-                applied = self._apply(together, end)
+                self._apply(together, end, applied)
         except _UNDONE:
             pass
         except StoreError as error:
-            return [error] * len(writes)
-        return [applied[write.lease_id] if write.lease_id in applied else self._alone(write, end) for write in writes]
+            failed = error
+        answers: list[Any] = []
+        for write in writes:
+            if write.lease_id in applied:
+                answers.append(applied[write.lease_id])
+            else:
+                answers.append(failed or self._alone(write, end))
+        return answers
 
     def _alone(self, write: Write, end: float) -> Any:
         """Its epoch, or what refused it."""
         for _ in range(_TRIES):
             if time.monotonic() > end:
                 return StoreError("the store was too slow", hint="see what it waits for, and try again")
+            applied: dict[str, int] = {}
             try:
-                applied = self._apply([write], end)
+                self._apply([write], end, applied)
                 return applied[write.lease_id] if applied else self._why(write)
             except PlaceTaken as taken:
                 return taken
@@ -92,17 +100,17 @@ class PostgresBatches:
                 return error
         return StoreError("the store undid a write again and again", hint="try again")
 
-    def _apply(self, writes: Sequence[Write], end: float) -> dict[str, int]:
-        """The epochs of those that applied, durably. Where the connection ends meanwhile, they are settled.
+    def _apply(self, writes: Sequence[Write], end: float, applied: dict[str, int]) -> None:
+        """Fills in the epochs of those that applied, durably. Where the connection ends meanwhile, they are settled.
 
-        Raises what ``_UNDONE`` names, ``PlaceTaken``, and ``StoreError``.
+        Raises what ``_UNDONE`` names, ``PlaceTaken``, and ``StoreError``: those that are filled in by then hold.
         """
-        settled: dict[str, int] = {}
         while True:
             raw = self._open(end)
             try:
                 with self._silence.bounded(raw):
-                    return settled | self._execute(raw, writes)
+                    applied |= self._execute(raw, writes)
+                return
             except errors.QueryCanceled as error:
                 if time.monotonic() >= end - self._sessions.seconds / 3:
                     raise explain(error, self._engine) from error
@@ -112,10 +120,10 @@ class PostgresBatches:
             except psycopg.Error as error:
                 if not lost(error) and not raw.closed:
                     raise explain(error, self._engine) from error
-                settled |= self._settle(error, writes, end)
-                writes = [write for write in writes if write.lease_id not in settled]
+                self._settle(error, writes, end, applied)
+                writes = [write for write in writes if write.lease_id not in applied]
                 if not writes:
-                    return settled
+                    return
 
     def _execute(self, raw: Raw, writes: Sequence[Write]) -> dict[str, int]:
         assert self._server is not None
@@ -136,7 +144,7 @@ class PostgresBatches:
                 raise psycopg.Rollback
         return applied
 
-    def _settle(self, error: psycopg.Error, writes: Sequence[Write], end: float) -> dict[str, int]:
+    def _settle(self, error: psycopg.Error, writes: Sequence[Write], end: float, applied: dict[str, int]) -> None:
         """A commit without an answer is neither done nor failed: a new connection says which.
 
         First the old session is ended, so that nothing it was sent can still come to hold.
@@ -144,7 +152,6 @@ class PostgresBatches:
         old = self._server
         self._drop()
         journal = self._engine.dialect.identifier_preparer.format_table(self._schema.journal)
-        applied: dict[str, int] = {}
         try:
             while True:
                 raw = self._open(end)
@@ -158,7 +165,7 @@ class PostgresBatches:
                             row = raw.execute(query.encode(), (write.lease_id, last.seq)).fetchone()
                             if row is not None and row[:2] == (last.owner, last.attempt):
                                 applied[write.lease_id] = row[2]
-                    return applied
+                    return
                 except psycopg.Error as second:
                     if not lost(second) and not raw.closed:
                         raise

@@ -16,7 +16,10 @@ class Cut(Enum):
 
 
 class Proxy:
-    """Forwards to a local port. ``cut`` is done once, to the next connection on which a request comes."""
+    """Forwards to a local port. ``cut`` is done once, to the next connection on which a request comes.
+
+    While ``through`` is cleared, new connections are not passed on: ``came`` is set when one waits.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -24,10 +27,14 @@ class Proxy:
         self.port: int = self._listening.getsockname()[1]
         self.cut: Cut | None = None
         self.done = threading.Event()
+        self.came = threading.Event()
+        self.through = threading.Event()
+        self.through.set()
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self.through.set()
         for each in (self._listening, *self._open):
             _end(each)
 
@@ -37,6 +44,8 @@ class Proxy:
                 client, _ = self._listening.accept()
             except OSError:
                 return
+            self.came.set()
+            self.through.wait()
             try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:

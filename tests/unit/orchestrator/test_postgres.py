@@ -119,6 +119,31 @@ async def test_a_commit_without_an_answer_is_settled(
         assert await versions(store) == {"a": 2, "b": 1, "c": 1}
 
 
+@pytest.mark.parametrize("meanwhile", ["LOCK TABLE leasehold_hold", "ALTER TABLE leasehold_hold RENAME TO away"])
+async def test_what_was_settled_stays_so_where_the_rest_of_its_batch_fails(
+    postgres: PostgresServer, proxy: Proxy, opened: Opened, database: str, meanwhile: str
+) -> None:
+    url = postgres.url(database).replace(str(postgres.port), str(proxy.port))
+    async with opened(url, patience=1.0) as store:
+        # the first goes alone and the others together, so that the next two do as well
+        _, *epochs = await asyncio.gather(*(store.writer.write(new(name)) for name in "xab"))
+        proxy.through.clear()
+        proxy.cut = Cut.ANSWERED
+        writes = [store.writer.write(then("a", 1, epochs[0])), store.writer.write(then("b", 7, epochs[1]))]
+        with psycopg.connect(postgres.url(database)) as other:
+            assert await asyncio.to_thread(proxy.done.wait, 10)
+            other.execute(meanwhile.encode())
+            if "RENAME" in meanwhile:
+                other.commit()
+            proxy.through.set()
+            answers = await asyncio.gather(*writes, return_exceptions=True)
+            other.rollback()
+            other.execute("ALTER TABLE IF EXISTS away RENAME TO leasehold_hold")
+        assert answers[0] == epochs[0]
+        assert isinstance(answers[1], StoreError)
+        assert await versions(store) == {"x": 1, "a": 2, "b": 1}
+
+
 async def test_what_was_sent_and_still_waits_is_ended_before_it_is_told(
     postgres: PostgresServer, proxy: Proxy, opened: Opened, database: str
 ) -> None:
