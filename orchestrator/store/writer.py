@@ -7,8 +7,9 @@ the interpreter, instead of competing for it at each row (docs/design/002).
 """
 
 import asyncio
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -35,6 +36,7 @@ class _Batch:
     writes: list[Write]
     jobs: list[Callable[[Any], Any]]
     futures: list[asyncio.Future[Any]]
+    leases: Set[str]
 
 
 class _Answer(asyncio.Future[int]):
@@ -52,6 +54,7 @@ class Writer:
         self._loop = loop
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._writes: list[tuple[Write, asyncio.Future[Any]]] = []
+        self._waiting: set[str] = set()  # the leases of the writes
         self._jobs: list[tuple[Callable[[Any], Any], asyncio.Future[Any]]] = []
         self._under_way: _Batch | None = None
         self._answered = 0
@@ -63,13 +66,25 @@ class Writer:
 
     @property
     def in_hand(self) -> int:
-        """How many writes wait or are under way."""
+        """How many writes wait or are under way; more than anywhere, where it has ended."""
+        if self._death is not None:
+            return sys.maxsize
         return len(self._writes) + (0 if self._under_way is None else len(self._under_way.writes))
+
+    @property
+    def ended(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._death is not None
+
+    def has(self, lease_id: str) -> bool:
+        """Whether a write of that lease waits or is under way."""
+        return lease_id in self._waiting or (self._under_way is not None and lease_id in self._under_way.leases)
 
     def write(self, write: Write) -> asyncio.Future[int]:
         """Commit a write; the answer is the lease's epoch. Refusals and ``StoreError`` are raised."""
         future: asyncio.Future[int] = _Answer(loop=self._loop)
         self._writes.append((write, future))
+        self._waiting.add(write.lease_id)
         self._offer()
         return future
 
@@ -128,8 +143,9 @@ class Writer:
                 taken[item[0].lease_id] = item
         writes, jobs = [*taken.values()], self._jobs
         self._writes, self._jobs = later, []
+        self._waiting = {write.lease_id for write, _ in later}
         futures = [future for _, future in writes] + [future for _, future in jobs]
-        self._under_way = _Batch([write for write, _ in writes], [job for job, _ in jobs], futures)
+        self._under_way = _Batch([write for write, _ in writes], [job for job, _ in jobs], futures, taken.keys())
         self._queue.put(self._under_way)
 
     def _answer(self, futures: list[asyncio.Future[Any]], answers: list[Any]) -> None:
@@ -154,6 +170,7 @@ class Writer:
         left = [] if batch is None else batch.futures
         left += [future for _, future in (*self._writes, *self._jobs)]
         self._under_way, self._writes, self._jobs = None, [], []
+        self._waiting.clear()
         for future in left:
             if not future.done():
                 future.set_exception(StoreError(f"the store's writer has ended: {self._death}"))
