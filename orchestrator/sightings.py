@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leasehold.drivers import Resource
+from leasehold.orchestrator.store.insertion import unless_there
 from leasehold.orchestrator.store.store import Store
 from leasehold.states import CleanupState
-from sqlalchemy import ColumnElement, Connection, Table, TextClause, and_, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, TextClause, and_, delete, select, text, update
 
 _KINDS = ("plugin", "sandbox")  # words for whole kinds of drivers, under which a driver's leases may stand
 _OPEN = ", ".join(f"'{state}'" for state in CleanupState if state.open)
@@ -141,17 +142,14 @@ class Sightings:
 
     def _seen(self, connection: Connection, sighting: Sighting) -> Sighting:
         resource, table, now = sighting.resource, self._table, self._store.clock.now()
-        known = connection.execute(select(table).where(self._named(resource))).first()
-        if known is not None and known.key == resource.tags.key:
-            connection.execute(update(table).where(self._named(resource)).values(last_seen=now))
-            return Sighting(resource, sighting.whose, sighting.why, known.first_seen)
-        connection.execute(delete(table).where(self._named(resource)))
-        connection.execute(
-            insert(table).values(
-                driver=resource.driver, place=resource.place, key=resource.tags.key, first_seen=now, last_seen=now
-            )
-        )
-        return Sighting(resource, sighting.whose, sighting.why, now, is_first=True)
+        connection.execute(delete(table).where(self._named(resource), table.c.key != resource.tags.key))
+        row = {"driver": resource.driver, "place": resource.place, "key": resource.tags.key}
+        fresh = unless_there(connection, table).values(**row, first_seen=now, last_seen=now)
+        if connection.execute(fresh.returning(table.c.place)).first() is not None:
+            return Sighting(resource, sighting.whose, sighting.why, now, is_first=True)
+        # it was seen before, or another sweep sees it just now
+        again = update(table).where(self._named(resource)).values(last_seen=now).returning(table.c.first_seen)
+        return Sighting(resource, sighting.whose, sighting.why, connection.scalar(again) or now)
 
     def _named(self, resource: Resource) -> ColumnElement[bool]:
         return and_(self._table.c.driver == resource.driver, self._table.c.place == resource.place)

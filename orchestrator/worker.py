@@ -35,8 +35,8 @@ class Worker:
     """Does what is due, pass after pass, until it is stopped.
 
     ``told`` hears one line a decision. Where ``health`` names a file, it is written after each pass: JSON
-    with ``at``, ``passes``, ``deeds``, ``destroyed`` and ``error`` (why the last pass failed; null where it
-    did not).
+    with ``at``, ``passes``, ``deeds``, ``destroyed`` and ``error`` (why the last pass or sweep failed; null where
+    neither did).
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Worker:
         self.deeds = 0
         self.destroyed = 0
         self.error: str | None = None
+        self._sweep_error: str | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Worker"]:
@@ -89,7 +90,7 @@ class Worker:
             try:
                 await self._duties.begin(self._deed)
                 await self._begin_sweep()
-                self.error, pause = None, self._settings.worker_seconds
+                self.error, pause = self._sweep_error, self._settings.worker_seconds
             except StoreError as error:
                 self.error, pause = str(error), min(_LONGEST_PAUSE, 2 * pause)
                 self._told(f"the store: {error}")
@@ -120,9 +121,12 @@ class Worker:
     async def _swept(self) -> None:
         try:
             self._report(await self._sweep.sweep(apply=self._sweeps is SweepBy.APPLY, patience=0.0))
-        except StoreError as error:
-            self.error = str(error)
-            self._told(f"the sweep: {error}")
+            self._sweep_error = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
+            said = str(error).partition("\n")[0]
+            self._sweep_error = said if isinstance(error, StoreError) else f"{type(error).__name__}: {said}"
+            self.error = self._sweep_error
+            self._told(f"the sweep: {self.error}")
 
     def _report(self, decisions: list[Decision]) -> None:
         """Say what is new: a verdict that stands since the last sweep is not told again."""

@@ -118,6 +118,20 @@ async def test_a_sick_driver_is_told_and_left_alone(
     assert standing() == {planted}
 
 
+async def test_two_sweeps_that_see_the_same_places_first_both_go_on(
+    open_orchestrator: Opener, provider: Provider
+) -> None:
+    async with open_orchestrator() as one, open_orchestrator() as two:
+        await environment(one)
+        for turn in range(5):
+            planted = {plant(provider, one, f"l0gone{turn}{number:02}") for number in range(20)}
+            both = await asyncio.gather(*(each.sweep(unknown=True) for each in (one, two)))
+            for decisions in both:
+                assert {by_place(decisions).get(place) for place in planted} == {Verdict.SEEN}
+            first, second = ({each.place: each.why for each in decisions} for decisions in both)
+            assert first == second, "both know the same first sight"
+
+
 async def test_two_looks_are_one_visibility_delay_apart(
     orchestrator: Orchestrator, provider: Provider, standing: Callable[[], set[str]]
 ) -> None:

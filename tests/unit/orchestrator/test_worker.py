@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dying import Died, DyingDriver
 from leasehold.drivers.scripted import Fault, Provider, ScriptedDriver
-from leasehold.orchestrator import Deed, Lease, Orchestrator, OwnerLost, Settings, StoreError
+from leasehold.orchestrator import Decision, Deed, Lease, Orchestrator, OwnerLost, Settings, StoreError
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, LeaseState, Policy
 
@@ -166,6 +167,40 @@ async def test_a_store_that_fails_is_waited_for(
             await done.wait()
         assert heard[0] == "the store: the server is gone"
         assert "owner_lost" in heard[1]
+
+
+async def test_whatever_a_sweep_fails_with_is_told_in_a_line_and_the_worker_goes_on(
+    open_orchestrator: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[[Callable[[], bool]], Awaitable[None]],
+) -> None:
+    heard: list[str] = []
+    failed, swept = asyncio.Event(), asyncio.Event()
+    async with open_orchestrator(worker_seconds=0.01, sweep_seconds=0.05) as orchestrator:
+        look = orchestrator._sweep.sweep  # pyright: ignore[reportPrivateUsage]
+
+        async def works(**options: Any) -> list[Decision]:
+            decisions = await look(**options)
+            swept.set()
+            return decisions
+
+        async def fails(**_: Any) -> list[Decision]:
+            raise RuntimeError("one\nand more")
+
+        def hear(line: str) -> None:
+            heard.append(line)
+            failed.set()
+
+        monkeypatch.setattr(orchestrator._sweep, "sweep", fails)  # pyright: ignore[reportPrivateUsage]
+        async with orchestrator.worker(told=hear) as worker, asyncio.timeout(30):
+            await failed.wait()
+            passes = worker.passes
+            await eventually(lambda: worker.passes >= passes + 2)
+            assert worker.error == "RuntimeError: one"
+            monkeypatch.setattr(orchestrator._sweep, "sweep", works)  # pyright: ignore[reportPrivateUsage]
+            await swept.wait()
+            await eventually(lambda: worker.error is None)
+        assert {*heard} == {"the sweep: RuntimeError: one"}
 
 
 async def test_old_owners_are_forgotten(open_orchestrator: Opener, tree: Path) -> None:
