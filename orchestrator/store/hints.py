@@ -4,6 +4,7 @@ A hint may be lost, come late, or come for nothing; nothing rests on it (docs/de
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -41,6 +42,7 @@ class Hints:
         self._channel = channel
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._opening: asyncio.Future[Session | None] | None = None
         self._changed = asyncio.Event()
         self._closing = False
 
@@ -68,9 +70,11 @@ class Hints:
             connection.execute(select(func.pg_notify(self._channel, topic)))
 
     async def close(self) -> None:
-        """Hear no more."""
+        """Hear no more. A server that does not answer is not waited for."""
         self._closing = True
         self._changed.set()
+        if self._opening is not None:
+            self._opening.cancel()
         if self._task is not None:
             await asyncio.wait({self._task})
 
@@ -78,7 +82,7 @@ class Hints:
         await self._rest(_DELAY)
         while self._waiting and not self._closing:
             try:
-                session = await asyncio.to_thread(listen)
+                session = await self._opened(listen)
             except StoreError:
                 await self._rest(_DELAY)
                 continue
@@ -89,6 +93,36 @@ class Hints:
                 await self._until_it_ends(session)
             finally:
                 session.close()
+
+    def _opened(self, listen: Callable[[], Session | None]) -> asyncio.Future[Session | None]:
+        """A session, opened in a thread of its own: the loop's end would wait for one of its pool's."""
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[Session | None] = loop.create_future()
+        self._opening = opened
+
+        def settle(session: Session | None, error: BaseException | None) -> None:
+            if opened.done():
+                if session is not None:
+                    session.close()
+            elif error is not None:
+                opened.set_exception(error)
+            else:
+                opened.set_result(session)
+
+        def work() -> None:
+            session, error = None, None
+            try:
+                session = listen()
+            except BaseException as failed:  # noqa: BLE001 - whatever it is, the one who waits gets it
+                error = failed
+            try:
+                loop.call_soon_threadsafe(settle, session, error)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                if session is not None:
+                    session.close()
+
+        threading.Thread(target=work, name="leasehold-hints", daemon=True).start()
+        return opened
 
     async def _until_it_ends(self, session: Session) -> None:
         """Pass hints on until the session ends, or nobody waits any more."""

@@ -4,8 +4,9 @@ Where a test is to show that a hint came, looking is put off for an hour.
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from leasehold.drivers.scripted import Provider, ScriptedDriver
 from leasehold.orchestrator import EnvironmentRunError, Orchestrator, Settings, capacity
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.step import News
+from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.verify import verify
 from leasehold.states import ErrorCode
 from pooler import Pooler
 from postgres import PostgresServer
+from proxy import Proxy
 
 Opener = Callable[..., AbstractAsyncContextManager[Orchestrator]]
 
@@ -50,6 +53,13 @@ class Heard:
 @pytest.fixture
 def heard(postgres: PostgresServer, database: str) -> Heard:
     return Heard(postgres, database)
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer) -> Iterator[Proxy]:
+    proxy = Proxy(postgres.port)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
@@ -145,6 +155,27 @@ async def test_a_hint_that_is_missed_while_nobody_listens_is_made_up_for(
         await held.release()
         postgres.ask(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
         await (await task).release()
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for_at_the_end(
+    postgres: PostgresServer, database: str, proxy: Proxy, heard: Heard
+) -> None:
+    """Its answer comes later: the session is hung up at once."""
+    store = await Store.open(postgres.url(database).replace(str(postgres.port), str(proxy.port)), patience=60.0)
+    store.engine.dispose()  # so that a new connection is made
+    proxy.through.clear()
+    proxy.came.clear()
+    store.hints.on("owner:any", lambda: None)
+    assert await asyncio.to_thread(proxy.came.wait, 10)
+    async with asyncio.timeout(5):
+        await store.hints.close()
+    proxy.through.set()
+    await store.close()
+    end = time.monotonic() + 20
+    while any(thread.name == "leasehold-hints" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        await asyncio.sleep(0)
+    await heard.sessions(lambda pids: not pids)
 
 
 async def test_there_is_no_session_where_nobody_waits(
