@@ -63,6 +63,7 @@ class Steps(Verbs):
         redaction: Redaction,
     ) -> None:
         super().__init__(store, registry, settings, redaction)
+        self._folder = str(settings.state_folder.absolute())
         self._environments = environments
         self._adapters = adapters
         self._configs: dict[tuple[str, int], tuple[BaseModel, str]] = {}
@@ -91,9 +92,8 @@ class Steps(Verbs):
         mode = request.mode or offer.modes[0]
         check_offer(offer, mode, lease.terms, environment)
         lease.terms = with_environment(lease.terms, environment, mode, pinned)
-        if offer.machine_bound:
-            folder = str(self._settings.state_folder.absolute())
-            lease.terms = replace(lease.terms, machine=self.machine, state_folder=folder)
+        bound = offer.machine_bound or None
+        lease.terms = replace(lease.terms, machine=self.machine, state_folder=self._folder, bound=bound)
         path = Path(request.workspace)
         lease.subjects = await subjects(driver, config, place_request(lease, path, mode))
         lease.driver, lease.config, lease.tree = driver, config, path

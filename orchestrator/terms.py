@@ -1,13 +1,14 @@
 """A lease's terms: what is fixed when it is resolved and never changes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from leasehold.drivers import Mode
 from leasehold.orchestrator.request import Request
 from leasehold.orchestrator.store.encoding import digest, encode
 from leasehold.states import Policy
 
-STORED = ("fingerprint", "machine", "state_folder")
+STORED = ("fingerprint", "machine", "state_folder", "bound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Terms:
 
     ``config`` is the driver's config as JSON text, pinned: later changes of the environment do not
     touch the lease. ``fingerprint`` is what a place must have in common with the next lease that it
-    serves. ``machine`` and ``state_folder`` say where a place that is bound to a machine stands.
+    serves. ``machine`` and ``state_folder`` are those of the process that resolved it; ``bound`` says that its
+    place stands there, and is reached from there alone.
     Environment, driver and mode are unknown where resolving failed early.
     """
 
@@ -32,6 +34,7 @@ class Terms:
     fingerprint: str | None = None
     machine: str | None = None
     state_folder: str | None = None
+    bound: bool | None = None
 
     def columns(self, created_at: int) -> tuple[str | int | None, ...]:
         """The values of ``columns.TERMS``."""
@@ -54,7 +57,7 @@ class Terms:
             created_at,
         )
 
-    def _stored(self) -> dict[str, str]:
+    def _stored(self) -> dict[str, Any]:
         """What stands in the request's column beside the request."""
         named = {name: getattr(self, name) for name in STORED}
         return {name: value for name, value in named.items() if value is not None}

@@ -83,7 +83,7 @@ class Verbs:
 
     def reaches(self, terms: Terms) -> bool:
         """Whether a place of these terms can be reached from this machine."""
-        return terms.machine in (None, self.machine)
+        return not terms.bound or terms.machine == self.machine
 
     def context(self, lease: Lease, step: Step) -> Context:
         """The circumstances of one verb. Raises ``Unavailable`` where the place is another machine's."""
@@ -110,12 +110,17 @@ class Verbs:
             epoch=lease.facts.epoch,
             ledger=self._store.ledger,
             lease_id=lease.id,
-            state_folder=Path(lease.terms.state_folder or self._settings.state_folder),
+            state_folder=self._state_folder(lease.terms),
             stop=stop,
             progress=progress,
             learn=self._learn,
             variables=dict(lease.terms.request.variables),
         )
+
+    def _state_folder(self, terms: Terms) -> Path:
+        """Where the lease's process kept what it needs of the place on its own side; here, elsewhere."""
+        at_home = terms.machine == self.machine and terms.state_folder is not None
+        return Path(str(terms.state_folder)) if at_home else self._settings.state_folder
 
     def _learn(self, secret: str) -> None:
         self._redaction.learn([secret])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from leasehold.states import CleanupState, Facts, LeaseState, Stuck, stuck
+from leasehold.states import CleanupState, Facts, LeaseState, Stuck, held, stuck
 
 NOW = 1_000
 LIVE = Facts(version=5, state=LeaseState.TARGETED, cleanup=CleanupState.PENDING, owner="a", owners=1, expires_at=2_000)
@@ -40,3 +40,24 @@ ENDED = replace(LIVE, state=LeaseState.RELEASED, ended_at=900)
 )
 def test_why_it_is_stuck(facts: Facts, alive: bool, why: Stuck | None) -> None:
     assert stuck(facts, NOW, owner_alive=alive) is why
+
+
+@pytest.mark.parametrize(
+    ("facts", "alive", "waits_until", "in_hand"),
+    [
+        (LIVE, True, None, True),
+        (LIVE, False, None, False),
+        (replace(LIVE, owner=None), True, None, False),
+        (replace(BUSY, pending_deadline=999), True, None, False),
+        (replace(LIVE, expires_at=999), True, None, True),
+        (replace(LIVE, expires_at=NOW - 101), True, None, False),
+        (replace(LIVE, state=LeaseState.RESOLVED), True, NOW, True),
+        (replace(LIVE, state=LeaseState.RESOLVED, expires_at=None), True, NOW - 5_000_101, False),
+        (ENDED, True, None, False),
+        (replace(ENDED, pending_event="clean", pending_deadline=1_500), True, None, True),
+        (replace(ENDED, pending_event="clean", pending_deadline=1_500), False, None, False),
+    ],
+)
+def test_who_has_it_in_hand(facts: Facts, alive: bool, waits_until: int | None, in_hand: bool) -> None:
+    """A living owner, unless its step is overdue, or it has forgotten the lease for longer than the grace."""
+    assert held(facts, NOW, owner_alive=alive, grace=100, waits_until=waits_until) is in_hand
