@@ -15,6 +15,7 @@ from leasehold.drivers.remote.prelude import place_script, plain_script
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
+# What is refused in a pipeline ends no more than its part of it: what stands behind must end the script, too.
 _MAKE = r"""
 fence
 [ ! -d "$D" ] || [ -n "$(ls -A "$D")" ] || rmdir "$D"
@@ -23,7 +24,7 @@ if [ -e "$D" ]; then
 else
   rm -rf "$R/.$K.new"
   try mkdir "$R/.$K.new"
-  printf '%s\n' "$J" | try dd of="$R/.$K.new/place.json" conv=fsync
+  printf '%s\n' "$J" | try dd of="$R/.$K.new/place.json" conv=fsync || exit
   try mv "$R/.$K.new" "$D"
   find "$R/.fences" -type f -mtime +7 -exec rm -f {} + 2>/dev/null
 fi
@@ -34,7 +35,7 @@ cat "$D/place.json"
 _TAG = r"""
 fence
 standing
-printf '%s\n' "$J" | try dd of="$D/.place.json.new" conv=fsync
+printf '%s\n' "$J" | try dd of="$D/.place.json.new" conv=fsync || exit
 try mv "$D/.place.json.new" "$D/place.json"
 """
 
@@ -48,7 +49,7 @@ if [ -e "$D" ]; then
 elif [ -n "$REFUSE" ]; then
   rm -rf "$R/.$K.new"
   stays=stays
-  mark
+  mark || say unavailable "$R/.fences cannot be written"
 fi
 """
 
@@ -91,13 +92,14 @@ done
 class Standing:
     """What stands under a key: its absolute folder at the place, its tags, and the driver's own data.
 
-    ``lost``: a tree was realized there, and is gone.
+    ``lost``: a tree was realized there, and is gone. ``torn``: its tags cannot be read; these are the caller's.
     """
 
     folder: str
     tags: Tags
     data: Mapping[str, Any]
     lost: bool = False
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,15 @@ class RemotePlace:
         return replace(standing, tags=tags)
 
     async def find(self, context: Context, *, refuse: bool = False) -> Standing | None:
-        """What stands, under the fence: older epochs are shut out. ``refuse``: also where nothing stands."""
-        return self._read(await self.ask(_FIND, context, REFUSE="yes" if refuse else ""))
+        """What stands, under the fence: older epochs are shut out. ``refuse``: also where nothing stands.
+
+        Also what is torn, so that it can be ended: under this key, nobody but us has made it.
+        """
+        return self._read(await self.ask(_FIND, context, REFUSE="yes" if refuse else ""), torn=context)
 
     async def demand(self, context: Context) -> Standing:
-        """As ``find``. Raises ``Gone`` where nothing stands."""
-        standing = await self.find(context)
+        """As ``find``. Raises ``Gone`` where nothing stands, ``Damaged`` where it is torn."""
+        standing = self._read(await self.ask(_FIND, context, REFUSE=""))
         if standing is None:
             raise Gone(f"the place {self.key} is gone", hint="take a new lease")
         return standing
@@ -162,7 +167,7 @@ class RemotePlace:
         """Remove the folder with all in it, its tags last; gone already is success."""
         await self.ask(_REMOVE, context)
 
-    def _read(self, said: bytes) -> Standing | None:
+    def _read(self, said: bytes, *, torn: Context | None = None) -> Standing | None:
         if not said:
             return None
         folder, _, rest = said.decode("utf-8", "surrogateescape").partition("\n")
@@ -170,6 +175,9 @@ class RemotePlace:
         try:
             standing = _parsed(folder, text)
         except (ValueError, KeyError, TypeError) as error:
+            if torn is not None and isinstance(error, ValueError):
+                tags = Tags(torn.ledger, torn.lease_id, self.key, torn.epoch, 0)
+                return Standing(folder, tags, {}, torn=True)
             raise Damaged(
                 f"{folder}/place.json cannot be read: {error}", hint="look at the folder, then move it away"
             ) from error

@@ -110,8 +110,8 @@ if [ -n "$why" ]; then
   end_tree "$m" $p
   wait $p 2>/dev/null
 elif [ -n "$N" ]; then
-  printf '{"exit_code": %d}\n' $c >"$D/run/commands/$N.json.new"
-  mv "$D/run/commands/$N.json.new" "$D/run/commands/$N.json"
+  printf '{"exit_code": %d}\n' $c >"$D/run/commands/$N.json.new" &&
+    mv "$D/run/commands/$N.json.new" "$D/run/commands/$N.json"
 fi
 kill -KILL $tp $wp 2>/dev/null
 left=$(tree "$m" $p)

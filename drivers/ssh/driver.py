@@ -96,14 +96,15 @@ class SshDriver:
         return Found(_handle(standing))
 
     async def inspect(self, handle: Handle, context: Context) -> Observed:
+        config: SshConfig = context.config
         try:
             standing = await self._of(handle, context).look(context)
         except DriverError as error:
             return Observed(Condition.UNKNOWN, str(error))
         if standing is None:
-            return Observed(Condition.GONE, f"{handle.data['folder']} is gone from {handle.data['host']}")
+            return Observed(Condition.GONE, f"{handle.data['folder']} is gone from {config.host}")
         if standing.lost:
-            return Observed(Condition.GONE, f"the tree {standing.folder}/tree is gone from {handle.data['host']}")
+            return Observed(Condition.GONE, f"the tree {standing.folder}/tree is gone from {config.host}")
         return Observed(Condition.READY)
 
     async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
