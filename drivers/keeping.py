@@ -8,6 +8,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 from leasehold.drivers.durable import flush_folder
 from leasehold.drivers.place import Kept
@@ -33,28 +34,33 @@ def keep_archive(
     Paths are relative to the tree. A file that vanished or cannot be read meanwhile ends the keeping with
     its ``OSError``: nothing may be destroyed then.
     """
-    folder = state_folder / _FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    archive = _free(folder, lease_id)
-    beside = folder / f".{archive.name}.new"
-    with beside.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=6) as tar:
-            for path in sorted(changed):
-                check()
-                name = os.fsdecode(path)
-                tar.add(tree / name, f"{_CHANGED}/{name}", recursive=False)
-            data = json.dumps([os.fsdecode(path) for path in sorted(deleted)]).encode()
-            facts = tarfile.TarInfo(_DELETED)
-            facts.size, facts.mtime, facts.mode = len(data), int(time.time()), 0o600
-            tar.addfile(facts, io.BytesIO(data))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(archive)
-    flush_folder(folder)
-    where, folder_name = shlex.quote(str(archive)), shlex.quote(archive.name.removesuffix(".tar.gz"))
-    how = f"mkdir {folder_name} && tar -xzf {where} -C {folder_name} --strip-components=1 {_CHANGED}"
-    return Kept(str(archive), how, time.time() + KEPT_FOR)
+
+    def fill(tar: tarfile.TarFile) -> None:
+        for path in sorted(changed):
+            check()
+            name = os.fsdecode(path)
+            tar.add(tree / name, f"{_CHANGED}/{name}", recursive=False)
+
+    return _written(state_folder, lease_id, fill, deleted)
+
+
+def keep_members(
+    state_folder: Path,
+    lease_id: str,
+    members: Iterable[tuple[tarfile.TarInfo, IO[bytes] | None]],
+    deleted: Iterable[bytes],
+) -> Kept:
+    """As ``keep_archive``, of what comes from elsewhere: each with its name relative to the tree, and its content."""
+
+    def fill(tar: tarfile.TarFile) -> None:
+        for member, content in members:
+            member.pax_headers = {}  # a name in them would stand above ours
+            member.name, member.mode = f"{_CHANGED}/{member.name}", member.mode & 0o777
+            if member.islnk():
+                member.linkname = f"{_CHANGED}/{member.linkname}"
+            tar.addfile(member, content)
+
+    return _written(state_folder, lease_id, fill, deleted)
 
 
 def remove_old_archives(state_folder: Path) -> None:
@@ -71,3 +77,27 @@ def _free(folder: Path, lease_id: str) -> Path:
     while (archive := folder / (f"{lease_id}.tar.gz" if count == 1 else f"{lease_id}-{count}.tar.gz")).exists():
         count += 1
     return archive
+
+
+def _written(
+    state_folder: Path, lease_id: str, fill: Callable[[tarfile.TarFile], None], deleted: Iterable[bytes]
+) -> Kept:
+    folder = state_folder / _FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    archive = _free(folder, lease_id)
+    beside = folder / f".{archive.name}.new"
+    with beside.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=6) as tar:
+            fill(tar)
+            data = json.dumps([os.fsdecode(path) for path in sorted(deleted)]).encode()
+            facts = tarfile.TarInfo(_DELETED)
+            facts.size, facts.mtime, facts.mode = len(data), int(time.time()), 0o600
+            tar.addfile(facts, io.BytesIO(data))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(archive)
+    flush_folder(folder)
+    where, folder_name = shlex.quote(str(archive)), shlex.quote(archive.name.removesuffix(".tar.gz"))
+    how = f"mkdir {folder_name} && tar -xzf {where} -C {folder_name} --strip-components=1 {_CHANGED}"
+    return Kept(str(archive), how, time.time() + KEPT_FOR)

@@ -30,6 +30,16 @@ listed() {
 }
 """
 
+# How the tree stood when the run began: a machine without a mirror of it tells the changes by that.
+REMEMBER = (
+    LIST
+    + r"""
+remembered() {
+  listed >"$D/.listed.new" && mv "$D/.listed.new" "$D/listed" || say unavailable "$D/listed cannot be written"
+}
+"""
+)
+
 _LISTED = LIST + "fresh\nstanding\nlisted\n"
 
 

@@ -179,17 +179,17 @@ class Mirror:
         facts = self._facts()
         excludes = Excludes(facts["excludes"])
         found = [path for path in paths if not listing[path].special and path not in excludes]
-        plain = [path for path in found if not _in_git(path)]
+        plain = [path for path in found if not in_git(path)]
         top = place.tree if facts["git"] else Path(facts["source"])
         left = ignored_paths(top, {path: listing[path].kind for path in plain}, context.check)
         git = facts["git"] and b".git" in listing and listing[b".git"].kind == FOLDER
-        return [path for path in found if (git and comes_back(path) if _in_git(path) else path not in left)]
+        return [path for path in found if (git and comes_back(path) if in_git(path) else path not in left)]
 
     def delete(self, place: Place, context: Context, paths: Iterable[bytes]) -> None:
         """Delete what is gone at the place."""
         for path in sorted(paths, reverse=True):
             context.check()
-            if (not _in_git(path) or comes_back(path)) and not blocked(place.tree, path):
+            if (not in_git(path) or comes_back(path)) and not blocked(place.tree, path):
                 target = place.tree / os.fsdecode(path)
                 if target.is_symlink() or not target.is_dir():
                     target.unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def comes_back(path: bytes) -> bool:
     return _OF_GIT.fullmatch(path) is not None and not path.endswith(b".lock")
 
 
-def _in_git(path: bytes) -> bool:
+def in_git(path: bytes) -> bool:
     return path == b".git" or path.startswith(b".git/")
 
 

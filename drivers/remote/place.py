@@ -46,6 +46,7 @@ if [ -e "$D" ]; then
   [ -f "$D/place.json" ] || say conflict "$D is there, but it is no place of ours"
   printf '%s\n' "$D"
   cat "$D/place.json"
+  [ ! -f "$D/realized" ] || echo realized
 elif [ -n "$REFUSE" ]; then
   rm -rf "$R/.$K.new"
   stays=stays
@@ -92,12 +93,14 @@ done
 class Standing:
     """What stands under a key: its absolute folder at the place, its tags, and the driver's own data.
 
-    ``lost``: a tree was realized there, and is gone. ``torn``: its tags cannot be read; these are the caller's.
+    ``realized``: a tree may have been used there. ``lost``: one was realized there, and is gone.
+    ``torn``: its tags cannot be read; these are the caller's.
     """
 
     folder: str
     tags: Tags
     data: Mapping[str, Any]
+    realized: bool = False
     lost: bool = False
     torn: bool = False
 
@@ -171,19 +174,19 @@ class RemotePlace:
         if not said:
             return None
         folder, _, rest = said.decode("utf-8", "surrogateescape").partition("\n")
-        text, _, lost = rest.partition("\n")
+        text, _, more = rest.partition("\n")
         try:
             standing = _parsed(folder, text)
         except (ValueError, KeyError, TypeError) as error:
             if torn is not None and isinstance(error, ValueError):
                 tags = Tags(torn.ledger, torn.lease_id, self.key, torn.epoch, 0)
-                return Standing(folder, tags, {}, torn=True)
+                return Standing(folder, tags, {}, realized=True, torn=True)
             raise Damaged(
                 f"{folder}/place.json cannot be read: {error}", hint="look at the folder, then move it away"
             ) from error
         if standing.tags.key != self.key:
             raise Damaged(f"{folder} bears the key of another place, {standing.tags.key}")
-        return replace(standing, lost=lost.strip() == "lost")
+        return replace(standing, realized="realized" in more, lost="lost" in more)
 
 
 async def standing_under(link: Link, root: str, context: Context) -> AsyncIterator[Standing]:

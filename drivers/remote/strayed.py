@@ -2,33 +2,40 @@
 
 import asyncio
 import os
-import tempfile
-from pathlib import Path
+import tarfile
+from collections.abc import Collection, Iterator
+from typing import IO
 
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.context import Context
-from leasehold.drivers.keeping import keep_archive
+from leasehold.drivers.errors import Damaged, Unavailable
+from leasehold.drivers.keeping import keep_members
+from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import Kept
-from leasehold.drivers.remote.asking import converse
+from leasehold.drivers.remote.asking import converse, feed_bytes
 from leasehold.drivers.remote.link import Session
+from leasehold.drivers.remote.listing import REMEMBER, Listing, is_inside, list_tree, parse
+from leasehold.drivers.remote.mirror import comes_back, in_git
 from leasehold.drivers.remote.place import RemotePlace
-from leasehold.drivers.remote.receiving import Receiving, leads_out
+from leasehold.drivers.remote.receiving import leads_out
 from leasehold.drivers.remote.streaming import Incoming
+from leasehold.drivers.remote.transfer import OPEN_UP, PULL
+from leasehold.drivers.shown import shown
 
-# The file that says that a tree stands is as old as the baseline: what is younger has been changed since.
-_MARK = r"""
-fence
-standing
-try touch "$D/realized"
-"""
+_MARK = REMEMBER + "fence\nstanding\nremembered\n"
 
-_YOUNGER = r"""
+_BEFORE = r"""
 fresh
 standing
-[ -f "$D/realized" ] && cd "$D/tree" 2>/dev/null || exit 0
-find . \( -type f -o -type l \) -newer "$D/realized" -print0 | xargs -0 -r tar -cf - --no-recursion 2>/dev/null
+[ -f "$D/realized" ] && [ -d "$D/tree" ] || exit 0
+echo realized
+cat "$D/listed" 2>/dev/null
 :
 """
+
+Member = tuple[tarfile.TarInfo, IO[bytes] | None]
+
+_HERE = "no mirror of this place is on this machine"
 
 
 async def mark_baseline(place: RemotePlace, context: Context) -> None:
@@ -36,24 +43,115 @@ async def mark_baseline(place: RemotePlace, context: Context) -> None:
     await place.ask(_MARK, context)
 
 
-async def keep_strayed(place: RemotePlace, lease_id: str, context: Context) -> Kept | None:
-    """Keep the files that were written since the baseline; none where there are none. Deletions are not known."""
+async def keep_strayed(place: RemotePlace, lease_id: str, context: Context) -> Ended:
+    """Keep the files that were written since the baseline; where there is none, all files.
+
+    Raises ``Unavailable`` where they do not come here whole: then nothing may be destroyed.
+    """
+    realized, _, listed = (await place.ask(_BEFORE, context)).partition(b"\n")
+    if not realized:
+        return Ended()  # no command has run there
+    before, now = _before(listed), await list_tree(place, context)
+    changed = [path for path in now if _is_kept(path) and not now[path].special and _differs(path, before, now)]
+    deleted = [path for path in before or () if _is_kept(path) and path not in now]
+    if not changed and not deleted:
+        return Ended()
+    notes = [
+        f"{_HERE}: the files that changed there are kept as they are"
+        if before is not None
+        else f"{_HERE}, and how the tree began is not known: all its files are kept"
+    ]
+    try:
+        kept = await _keep(place, lease_id, context, changed, deleted, notes)
+    except _Missing:
+        # A run may close its files for reading; the tree is ours.
+        await place.ask(OPEN_UP, context)
+        kept = await _keep(place, lease_id, context, changed, deleted, notes)
+    return Ended((kept,), tuple(dict.fromkeys(notes)))
+
+
+def taken(
+    tar: tarfile.TarFile, context: Context, notes: list[str], *, prefix: str = "./", missing: set[bytes] | None = None
+) -> Iterator[Member]:
+    """What of an archive of a place's tree is kept, with paths of the tree as names. Raises ``Damaged``.
+
+    ``prefix`` stands before each name. ``missing`` is what was asked for (none: anything): what came is taken out.
+    """
+    names: set[bytes] = set()
+    for member in tar:
+        context.check()
+        if member.name.rstrip("/") == prefix.rstrip("/"):
+            continue
+        path = os.fsencode(member.name.removeprefix(prefix).rstrip("/"))
+        if not is_inside(path):
+            raise Damaged(f"the place sends {shown(path)}, which leads out of its tree", hint="look at the place")
+        if missing is not None and path not in missing:
+            raise Damaged(f"the place sends {shown(path)}, which nobody asked for", hint="look at the place")
+        if missing is not None:
+            missing.remove(path)
+        member.name = os.fsdecode(path)
+        if member.issym() and leads_out(path, os.fsencode(member.linkname)):
+            notes.append(f"not kept, for it leads out of the tree: the link {shown(path)} to {shown(member.linkname)}")
+            continue
+        if member.islnk():
+            member.linkname = member.linkname.removeprefix(prefix)
+            if os.fsencode(member.linkname) not in names:
+                raise Damaged(f"the place sends {shown(path)} as a name of what it did not send")
+        if _is_kept(path) and (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+            names.add(path)
+            yield member, tar.extractfile(member) if member.isreg() else None
+
+
+class _Missing(Unavailable):
+    """Not all that was asked for came."""
+
+
+async def _keep(
+    place: RemotePlace,
+    lease_id: str,
+    context: Context,
+    changed: Collection[bytes],
+    deleted: Collection[bytes],
+    notes: list[str],
+) -> Kept:
     loop = asyncio.get_running_loop()
-    with tempfile.TemporaryDirectory(prefix="leasehold-strayed-") as folder:
-        receiving = Receiving(
-            Path(folder) / "tree", None, check=context.check, link=lambda path, text: not leads_out(path, text)
-        )
 
-        async def talk(session: Session) -> bool:
-            await off_loop(context, lambda _: receiving.run(Incoming(session, loop)))
-            return True
+    async def talk(session: Session) -> Kept:
+        def members(context: Context) -> Iterator[Member]:
+            missing = set(changed)
+            try:
+                # A list of names may be too long for one archive: then several come, one behind the other.
+                with tarfile.open(fileobj=Incoming(session, loop), mode="r|", ignore_zeros=True) as tar:
+                    yield from taken(tar, context, notes, missing=missing)
+            except tarfile.ReadError as error:
+                if len(missing) < len(changed):
+                    raise Unavailable(f"what the place sent ends too early: {error}") from error
+            if missing:
+                raise _Missing(f"{shown(min(missing))} did not come back from the place")
 
-        await converse(place.link, place.script(_YOUNGER, context), context, talk)
+        def keep(context: Context) -> Kept:
+            return keep_members(context.state_folder, lease_id, members(context) if changed else (), deleted)
 
-        def keep(context: Context) -> Kept | None:
-            found = [path for path in receiving.received if os.path.lexists(receiving.top / os.fsdecode(path))]
-            if not found:
-                return None
-            return keep_archive(context.state_folder, lease_id, receiving.top, found, (), context.check)
+        names = b"".join(b"./" + path + b"\0" for path in changed)
+        _, kept = await asyncio.gather(feed_bytes(session, names), off_loop(context, keep))
+        await session.stdout.read()
+        return kept
 
-        return await off_loop(context, keep)
+    return await converse(place.link, place.script(PULL, context), context, talk)
+
+
+def _before(listed: bytes) -> Listing | None:
+    """How the tree stood at its baseline; none where that is not known, or was cut short."""
+    try:
+        return parse(listed) if listed else None
+    except (Damaged, ValueError, IndexError):
+        return None
+
+
+def _differs(path: bytes, before: Listing | None, now: Listing) -> bool:
+    return before is None or path not in before or before[path].stamp != now[path].stamp
+
+
+def _is_kept(path: bytes) -> bool:
+    """Of a repository, only what may come back; its index is written by whoever asks for its status."""
+    return (not in_git(path) or comes_back(path)) and path != b".git/index"

@@ -12,7 +12,7 @@ from leasehold.drivers.local.place import Place
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.asking import converse, cut, feed_bytes, framed
 from leasehold.drivers.remote.link import Session
-from leasehold.drivers.remote.listing import LIST, Listing, list_tree, parse
+from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
 from leasehold.drivers.remote.mirror import Mirror, Outgoing, Sent
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.receiving import Receiving, leads_out
@@ -23,7 +23,7 @@ from leasehold.drivers.workspace import Realization, Workspace
 
 # What is deleted comes first: a file may stand where a folder goes.
 _PUSH = (
-    LIST
+    REMEMBER
     + r"""
 reason() {
   m=$(printf '%s\n' "$1" | grep -e 'No space' -e 'Read-only' -e denied -e quota | head -n 1)
@@ -31,7 +31,7 @@ reason() {
 }
 fence
 standing
-rm -f "$D/realized"
+rm -f "$D/realized" "$D/listed"
 [ -z "$ANEW" ] || { rm -rf "$D/tree" 2>/dev/null || { chmod -R u+rwX "$D/tree"; try rm -rf "$D/tree"; }; }
 [ -d "$D/tree" ] || try mkdir "$D/tree"
 cd "$D/tree" || say unavailable "$D/tree cannot be entered"
@@ -39,12 +39,13 @@ e=$(fed | xargs -0 rm -rf -- 2>&1) || say unavailable "$(printf '%s\n' "$e" | he
 e=$({ { fed && echo whole >&3; } | tar -xopf - 2>&1; } 3>&1) ||
   say unavailable "the tree cannot be written: $(reason "$e")"
 case $e in *whole*) ;; *) say unavailable "the tree did not come whole" ;; esac
+remembered
 try touch "$D/realized"
-listed
+cat "$D/listed"
 """
 )
 
-_PULL = r"""
+PULL = r"""
 fresh
 standing
 cd "$D/tree" 2>/dev/null || say gone "the tree of the place $K is gone"
@@ -52,7 +53,7 @@ fed | xargs -0 tar -cf - --no-recursion 2>/dev/null
 :
 """
 
-_OPEN_UP = r"""
+OPEN_UP = r"""
 fence
 standing
 chmod -R u+rwX "$D/tree"
@@ -182,7 +183,7 @@ async def _receive(
     missing = await _fetch(place, mirror, context, wanted, notes, strict=strict)
     if missing:
         # A run may close its files for reading; the tree is ours.
-        await place.ask(_OPEN_UP, context)
+        await place.ask(OPEN_UP, context)
         missing = await _fetch(place, mirror, context, missing, notes, strict=strict)
     if missing:
         raise Unavailable(
@@ -221,7 +222,7 @@ async def _fetch(
         await session.stdout.read()
         return received
 
-    script = place.script(_PULL, context)
+    script = place.script(PULL, context)
     received = await converse(place.link, script, context, talk)
     return [path for path in wanted if path not in received]
 

@@ -41,6 +41,9 @@ class RemoteTree:
         mirror = self._mirror()
         standing, theirs = await asyncio.gather(self.place.demand(self.context), self._pulled(mirror))
         await self.place.renew(standing, self.context)
+        ended = Ended()
+        if standing.realized and not mirror.stands():
+            ended = await self._strayed(standing)
         tags = replace(standing.tags, lease_id=self.context.lease_id)
         if theirs is None:
             pushed = await push_anew(self.place, mirror, self.context, workspace, tags)
@@ -54,7 +57,7 @@ class RemoteTree:
             cwd=cwd,
             transport=transport,
             provider=provider,
-            summary=f"{made.summary}; {sent}",
+            summary="; ".join([made.summary, sent, *ended.lines()]),
             local={"path": made.authoritative_root},
             remote={"path": cwd, **remote},
             sync={"strategy": strategy, "prepare": "copy", "sync_back": made.sync["sync_back"]},
@@ -74,12 +77,15 @@ class RemoteTree:
         return await mirror.sync_back()
 
     async def end(self, standing: Standing | None) -> Ended:
-        """Keep what was not brought back, here; the tree at the place may go then."""
+        """Keep what was not brought back, here; the tree at the place may go then.
+
+        Raises where it cannot be kept: then nothing may go.
+        """
         mirror = self._mirror()
         notes: list[str] = []
         if not mirror.stands():
             ended = await mirror.end()
-            return ended if standing is None else await self._strayed(standing)
+            return await self._strayed(standing) if standing is not None and standing.realized else ended
         if standing is not None and not standing.lost:
             try:
                 _, notes = await pull(self.place, mirror, self.context, new=True, strict=False)
@@ -96,12 +102,9 @@ class RemoteTree:
     async def _strayed(self, standing: Standing) -> Ended:
         """Keep what changed at a place whose mirror is on another machine, or lost: its files, as they are there."""
         try:
-            kept = await keep_strayed(self.place, standing.tags.lease_id, self.context)
+            return await keep_strayed(self.place, standing.tags.lease_id, self.context)
         except Damaged as error:
             return Ended(notes=(f"what the place sent could not be kept: {error}",))
-        if kept is None:
-            return Ended()
-        return Ended((kept,), ("no mirror of this place is here: the files that changed there are kept as they are",))
 
     def _mirror(self) -> Mirror:
         return Mirror(self.place.key, self.context)

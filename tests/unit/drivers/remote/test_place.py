@@ -12,19 +12,11 @@ from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Unavailable
 from leasehold.drivers.place import Absent, Found, PlaceRequest, ReleaseMode, Tags
-from leasehold.drivers.remote.link import Link
-from leasehold.drivers.remote.process_link import ProcessLink
-from leasehold.drivers.ssh import SshConfig, SshDriver
+from leasehold.drivers.ssh import SshConfig
 from leasehold.drivers.workspace import Workspace
+from shell import ShellDriver
 
 KEY = "ledger-lease-1"
-
-
-class ShellDriver(SshDriver):
-    """The ssh driver, whose host is a plain shell of this machine."""
-
-    def _connection(self, config: SshConfig) -> Link:
-        return ProcessLink("here", [])
 
 
 def tags(epoch: int = 1) -> Tags:
