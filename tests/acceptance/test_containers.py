@@ -1,6 +1,7 @@
 """Containers from outside: ``leasehold`` on a real docker engine and on podman."""
 
 import signal
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +98,29 @@ def test_a_container_that_was_paused_or_stopped_says_so_and_is_cleaned_up(
         assert "running" in ran.error or "paused" in ran.error or "state improper" in ran.error, ran.error
         released = cli("release", lease)
         assert engine.containers() == set(), (harm, ran.stderr, released.stderr)
+
+
+def test_what_a_container_that_does_not_start_again_holds_is_kept(
+    cli: CommandLine, repository: Path, engine: Docker | Podman, box: Callable[..., None]
+) -> None:
+    engine.ask("network", "create", "doomed")
+    box("box", network="doomed")
+    lease = cli("acquire", "box", code=0).stdout.strip()
+    cli("exec", lease, "--", "sh", "-c", "echo there > a.txt; echo new > b.txt", code=0)
+    [name] = [name for name in engine.containers() if name.startswith("leasehold-")]
+    engine.ask("kill", name)
+    engine.ask("network", "rm", "doomed")
+    cli("fail", lease, "--reason", "test", code=0)
+    [row] = [
+        row for row in cli("show", lease, "--journal", "--json", code=0).json["journal"] if "kept" in row["details"]
+    ]
+    [kept] = row["details"]["kept"]
+    with tarfile.open(kept["where"]) as tar:
+        there = tar.extractfile("changed/a.txt")
+        assert there is not None
+        assert there.read() == b"there\n"
+        assert "changed/b.txt" in tar.getnames()
+    assert engine.containers() == set()
 
 
 def test_a_killed_caller_leaves_nothing_that_cleanup_does_not_end(

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shlex
+import tarfile
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,8 +15,8 @@ from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Health, Problem
-from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Unavailable
-from leasehold.drivers.keeping import remove_old_archives
+from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Refused, Unavailable
+from leasehold.drivers.keeping import keep_members, remove_old_archives
 from leasehold.drivers.local.fence import Fence, remove_old_fences
 from leasehold.drivers.local.validate import workspace_problems
 from leasehold.drivers.place import (
@@ -22,6 +24,7 @@ from leasehold.drivers.place import (
     Condition,
     Found,
     Handle,
+    Kept,
     Observed,
     PlaceRequest,
     Released,
@@ -32,6 +35,7 @@ from leasehold.drivers.place import (
 )
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.remains import end_remains, recorded
+from leasehold.drivers.remote.strayed import taken
 from leasehold.drivers.remote.target import RemoteTarget
 from leasehold.drivers.remote.tree import RemoteTree
 from leasehold.drivers.sandbox.container.config import ContainerConfig
@@ -213,6 +217,7 @@ class ContainerDriver:
     async def _release(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
         key = _key_of(handle)
         place, notes, standing = self._place(key, context), list[str](), None
+        kept: list[Kept] = []
 
         def begin(engine: Engine, context: Context) -> Container | None:
             container = engine.find(_named(key))
@@ -227,8 +232,10 @@ class ContainerDriver:
                 return container
             try:
                 _wake(engine, container)
-            except Unavailable as error:
-                notes.append(f"what was not brought back cannot be read: {error}")
+            except (Unavailable, Refused, Gone) as error:
+                notes.append(f"the container {container.name} cannot be started: {error}")
+                if mode is ReleaseMode.DESTROY:
+                    kept.extend(_kept_unstarted(engine, container, tags, context, notes))
                 return container
             return replace(container, status="running")
 
@@ -249,7 +256,7 @@ class ContainerDriver:
 
             await self._fenced(key, context, lambda engine, _: engine.remove(found), ends=True)
         await tree.forget()
-        return Released(container is not None, kept=ended.kept, notes=(*notes, *ended.notes))
+        return Released(container is not None, kept=(*kept, *ended.kept), notes=(*notes, *ended.notes))
 
     def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container | None:
         """The container, made; none where one of its name is there already. An image that is missing is pulled."""
@@ -339,6 +346,24 @@ def _wake(engine: Engine, container: Container) -> None:
         engine.call("unpause", container.id)
         return
     engine.call("start", container.id)
+
+
+def _kept_unstarted(
+    engine: Engine, container: Container, tags: Tags, context: Context, notes: list[str]
+) -> tuple[Kept, ...]:
+    """Keep the whole tree of a container that does not start; nobody can say what of it has changed.
+
+    Raises where it cannot be read: then nothing may be destroyed.
+    """
+    with tempfile.TemporaryFile() as file:
+        if not engine.copy(container.id, f"{ROOT}/{tags.key}/tree", file):
+            return ()
+        file.seek(0)
+        with tarfile.open(fileobj=file) as tar:
+            members = taken(tar, context, notes, prefix="tree/")
+            kept = keep_members(context.state_folder, tags.lease_id, members, ())
+    notes.append("its whole tree is kept")
+    return (kept,)
 
 
 def _named(key: str) -> str:
