@@ -118,7 +118,7 @@ class Mirror:
         def work(place: Place, context: Context) -> None:
             place.remove(context.ledger, context)
 
-        if self._place.stands():
+        if self._place.root.is_dir():  # what a crash left of its making stands beside it
             await self.held(work)
 
     async def held(self, work: Callable[[Place, Context], T]) -> T:

@@ -103,6 +103,8 @@ def test_a_container_that_was_paused_or_stopped_says_so_and_is_cleaned_up(
 def test_what_a_container_that_does_not_start_again_holds_is_kept(
     cli: CommandLine, repository: Path, engine: Docker | Podman, box: Callable[..., None]
 ) -> None:
+    if engine.program == "podman":
+        pytest.skip("podman makes no network of its own here")
     engine.ask("network", "create", "doomed")
     box("box", network="doomed")
     lease = cli("acquire", "box", code=0).stdout.strip()
