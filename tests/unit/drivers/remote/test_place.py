@@ -46,7 +46,7 @@ def fill(folder: Path) -> Path:
 
 
 def context_of(tmp_path: Path, root: Path, epoch: int = 1) -> Context:
-    config = SshConfig(host="here", root=str(root))
+    config = SshConfig.model_validate({"host": "here", "root": str(root)})
     return Context(config, time.monotonic() + 60, epoch, "ledger", "lease", tmp_path / "state")
 
 

@@ -29,7 +29,7 @@ class Far:
         self.tree = folder / "places" / KEY / "tree"
 
     def at(self, machine: str) -> Context:
-        config = SshConfig(host="here", root=str(self.folder / "places"))
+        config = SshConfig.model_validate({"host": "here", "root": str(self.folder / "places")})
         return Context(config, time.monotonic() + 60, 1, "ledger", "lease", self.folder / machine)
 
     async def make(self, source: Path, baseline: Callable[[Path], None] | None = None) -> Handle:
