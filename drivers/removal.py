@@ -5,6 +5,7 @@
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _LONG = 1024
@@ -72,3 +73,14 @@ def _open_up(folder: bytes) -> None:
     mode = stat.S_IMODE(os.lstat(folder).st_mode)
     if mode & 0o700 != 0o700:
         os.chmod(folder, mode | 0o700)
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those that it lies in, up to ``top`` without it, as far as they are empty.
+
+    Others may remove the same ones, or make something in them, at the same time.
+    """
+    with suppress(OSError):  # it is not empty, or has just gone: whoever removed it goes on above it
+        while folder != top:
+            folder.rmdir()
+            folder = folder.parent

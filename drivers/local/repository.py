@@ -10,7 +10,7 @@ from pathlib import Path
 
 from leasehold.drivers.errors import Unusable
 from leasehold.drivers.git import Git, GitFailed
-from leasehold.drivers.removal import remove_tree
+from leasehold.drivers.removal import remove_empty, remove_tree
 from leasehold.drivers.shown import shown
 from leasehold.drivers.waiting_lock import lock
 
@@ -120,10 +120,7 @@ class Repository:
         name = f"{BRANCHES}{branch}"
         self.git.run("update-ref", "--no-deref", "-d", name, tip)
         for top in (self.common, self.common / "logs"):
-            folder = top / Path(name).parent
-            while folder != top / "refs" / "heads" and folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-                folder = folder.parent
+            remove_empty(top / Path(name).parent, top / "refs" / "heads")
 
     def _record(self, tree: Path, reason: str) -> Path | None:
         """The repository's own folder on a worktree: by its path or, half-made, by the reason of its lock."""
