@@ -24,7 +24,6 @@ from leasehold.orchestrator.restoration import Restoration, Restorations
 from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure
-from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.sweep import Decision, Sweep
 from leasehold.orchestrator.takeover import Takeover
@@ -287,7 +286,7 @@ class Operations:
         )  # fmt: skip
 
     async def _asked(self, lease: Lease, request: dict[str, Any]) -> None:
-        """An operator elsewhere asked this owner to end or extend a lease."""
+        """An operator elsewhere asked this owner to end or extend a lease. After a ``StoreError`` it is asked again."""
         try:
             match request["end"]:
                 case "extend":
@@ -304,5 +303,5 @@ class Operations:
                     failure = Failure(code, str(request.get("reason", "")), "operator")
                     lease.interrupt(failure)
                     await self._life.fail(lease, failure)
-        except (LeaseLost, IllegalTransition, EnvironmentRunError, StoreError):
+        except (LeaseLost, IllegalTransition, EnvironmentRunError):
             return  # it has ended or moved on meanwhile: there is nothing left to do

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leasehold.orchestrator.store.encoding import decode
@@ -39,6 +40,7 @@ class Owner:
         self._registering = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._duties: set[asyncio.Task[None]] = set()
+        self._granting: set[str] = set()  # leases of which a wish is being done
         self._wake = asyncio.Event()
         self._next_look = 0
         self._deaf: Callable[[], None] | None = None
@@ -120,7 +122,7 @@ class Owner:
                 self._lapse()
                 return
             try:
-                alive, requests = await self._store.writer.job(self._extend)
+                alive, wishes = await self._store.writer.job(self._extend)
             except StoreError:
                 pause = self._claim / 20
                 continue
@@ -129,10 +131,32 @@ class Owner:
                 self._lapse()
                 return
             self._valid_until, pause = before + self._claim, self._claim / 3
-            for lease_id, request in requests:
+            for lease_id, wish in wishes:
                 lease = self.leases.get(lease_id)
-                if lease is not None:
-                    self._do(self._asked(lease, request))
+                if lease is not None and lease_id not in self._granting:
+                    self._granting.add(lease_id)
+                    self._do(self._grant(lease, wish))
+
+    async def _grant(self, lease: "Lease", wish: str) -> None:
+        """Do what was asked of a lease, then forget it; where the store fails, the next renewal sees it again."""
+        try:
+            try:
+                await self._asked(lease, decode(wish))
+            except StoreError:
+                raise
+            except Exception:  # noqa: BLE001, S110 - it is refused for good, or what failed stands on the lease
+                pass
+            await self._store.writer.job(partial(self._forget, lease, wish))
+        except StoreError:
+            return
+        finally:
+            self._granting.discard(lease.id)
+
+    def _forget(self, lease: "Lease", wish: str, connection: Connection) -> None:
+        """A later wish stays, and so does one to a later owner."""
+        table = self._store.schema.lease
+        same = (table.c.id == lease.id, table.c.epoch == lease.facts.epoch, table.c.end_requested == wish)
+        connection.execute(update(table).where(*same).values(end_requested=None))
 
     async def _rest(self, pause: float) -> None:
         """Wait, at most until something is asked of this owner, and end the leases that expire meanwhile."""
@@ -177,7 +201,8 @@ class Owner:
             )
         )
 
-    def _extend(self, connection: Connection) -> tuple[bool, list[tuple[str, dict[str, Any]]]]:
+    def _extend(self, connection: Connection) -> tuple[bool, list[tuple[str, str]]]:
+        """Whether this owner still is one, and what is asked of its leases."""
         owner, lease = self._store.schema.owner, self._store.schema.lease
         clock = self._store.clock
         now = clock.now()
@@ -193,11 +218,7 @@ class Owner:
                 lease.c.owner == self.id, lease.c.ended_at.is_(None), lease.c.end_requested.is_not(None)
             )
         ).all()
-        if asked:
-            connection.execute(
-                update(lease).where(lease.c.id.in_([row.id for row in asked])).values(end_requested=None)
-            )
-        return renewed.rowcount == 1, [(row.id, decode(row.end_requested)) for row in asked]
+        return renewed.rowcount == 1, [(row.id, row.end_requested) for row in asked]
 
     async def remove_old(self) -> None:
         """Remove the rows of owners that were gone long ago, and that no live lease names."""

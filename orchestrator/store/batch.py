@@ -30,6 +30,7 @@ class Batch:
         self.journal: list[Row] = []
         self.holds: list[Row] = []
         self.freed: list[Row] = []
+        self.taken: list[Row] = []
         self.activities: list[Row] = []
         self.environments: set[tuple[str, int]] = set()
         self.hands_over = any(write.giver is not None for write in writes)
@@ -60,6 +61,8 @@ class Batch:
             which = _ALL if write.before is None else tuple(map(ne, write.changing, write.before))
             row = (*compress(write.changing, which), write.lease_id, write.version, write.epoch)
             self.changed.setdefault(which, []).append(row)
+            if write.draws:
+                self.taken.append((write.lease_id,))
         self.journal += write.journal(write.changing[columns.EPOCH])
         if write.environment is not None:
             self.environments.add(write.environment)

@@ -22,7 +22,7 @@ from leasehold.orchestrator.store.errors import (
 )
 from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.write import Write
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, exists, null, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
@@ -49,6 +49,9 @@ class SqliteBatches:
         self._updates: dict[Changed, str] = {}
         self._free = self._sql(delete(hold).where(hold.c.lease_id == bindparam("k_id")))
         self._holder = self._sql(select(hold.c.lease_id).where(hold.c.subject == bindparam("k_subject")))
+        wished = lease.c.end_requested.is_not(None)
+        unasked = update(lease).where(lease.c.id == bindparam("k_id"), wished).values(end_requested=null())
+        self._unasked = self._sql(unasked)
         environment = schema.environment
         self._active = self._sql(
             select(
@@ -147,6 +150,8 @@ class SqliteBatches:
                 raise _Refused
         if batch.holds and raw.executemany(self._hold, batch.holds).rowcount != len(batch.holds):
             raise _Refused
+        if batch.taken:
+            raw.executemany(self._unasked, batch.taken)
         raw.executemany(self._journal, batch.journal)
         if batch.freed:
             raw.executemany(self._free, batch.freed)

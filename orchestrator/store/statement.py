@@ -125,7 +125,8 @@ WITH asked AS (
   RETURNING id, epoch
 ), changed AS (
   UPDATE {lease} l
-  SET ({changing}) = (SELECT {changing_values} FROM jsonb_populate_record(l, able."row") r), epoch = able.drawn
+  SET ({changing}) = (SELECT {changing_values} FROM jsonb_populate_record(l, able."row") r), epoch = able.drawn,
+    end_requested = CASE WHEN able.draws THEN NULL ELSE l.end_requested END
   FROM able
   WHERE able.version IS NOT NULL AND l.id = able.id AND l.version = able.version AND l.epoch = able.epoch
   RETURNING l.id, l.epoch, able.frees

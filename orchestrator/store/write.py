@@ -20,7 +20,8 @@ class Write:
         entries: the journal rows that lead there.
         terms: the values of ``columns.TERMS``, for a new lease.
         before: the values of ``columns.CHANGING`` that the store has; what is equal is not written again.
-        draws: take the next epoch of the ledger, in place of the one in ``changing`` and ``entries``.
+        draws: take the next epoch of the ledger, in place of the one in ``changing`` and ``entries``. What was asked
+            of the owner before is asked no more.
         environment: id and version that the environment must still have, and still be active.
         holds: subjects that the lease takes for itself alone.
         frees: give back what the lease holds.
