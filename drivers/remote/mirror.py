@@ -30,7 +30,7 @@ from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
 T = TypeVar("T")
 
-_ROOT = "mirrors"
+ROOT = "mirrors"
 _SENT = "sent.json"
 _HEAD = re.compile(rb"ref: refs/[^\n]+|[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -60,8 +60,9 @@ No version: it stood there, and did not come here.
 class Mirror:
     """One place's mirror, in the state folder. All work is done off the loop, under the mirror's own fence."""
 
-    def __init__(self, key: str, context: Context) -> None:
-        self._place = Place.under(context.state_folder.absolute() / _ROOT, key)
+    def __init__(self, key: str, context: Context, where: str = "") -> None:
+        self._where = where
+        self._place = Place.under(context.state_folder.absolute() / ROOT, key)
         self._context = context
         self._tree = MirrorCopy()
 
@@ -83,7 +84,8 @@ class Mirror:
         """
 
         def work(place: Place, context: Context) -> tuple[Realization, TarSink | None]:
-            place.make(tags, {"mode": workspace.mode, "workspace": str(workspace.path), "lease_id": tags.lease_id})
+            data = {"mode": workspace.mode, "workspace": str(workspace.path), "lease_id": tags.lease_id}
+            place.make(tags, {**data, "where": self._where})
             place.renew(context)
             sink = None
             if emit is not None:

@@ -111,16 +111,23 @@ class RemotePlace:
 
     ``place.json`` bears the tags and is there from the first moment on: the folder is made beside and
     renamed. ``tree/`` is the workspace, ``run/`` what commands leave behind. ``<root>/.fences/<key>`` holds
-    the newest epoch that a verb came under, and is locked by each verb: an older one is refused.
+    the newest epoch that a verb came under, and is locked by each verb: an older one is refused. ``host``
+    names the host among all that a user may have places on.
     """
 
     link: Link
     root: str
     key: str
+    host: str = ""
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
             raise Refused(f"a resource key cannot be a folder's name: {self.key!r}")
+
+    @property
+    def where(self) -> str:
+        """What tells the places of one host and root from others; empty where the driver does not say."""
+        return f"{self.host} {self.root}" if self.host else ""
 
     def script(self, text: str, context: Context, **variables: object) -> str:
         """Shell text about this place, for the verb under way."""

@@ -107,7 +107,7 @@ class RemoteTree:
             return Ended(notes=(f"what the place sent could not be kept: {error}",))
 
     def _mirror(self) -> Mirror:
-        return Mirror(self.place.key, self.context)
+        return Mirror(self.place.key, self.context, self.place.where)
 
     def _demanded(self) -> Mirror:
         mirror = self._mirror()

@@ -28,6 +28,7 @@ from leasehold.drivers.place import (
     Unknown,
 )
 from leasehold.drivers.remote.link import Link
+from leasehold.drivers.remote.old_mirrors import remove_old_mirrors
 from leasehold.drivers.remote.place import RemotePlace, Standing, standing_under
 from leasehold.drivers.remote.remains import end_remains, recorded
 from leasehold.drivers.remote.target import RemoteTarget
@@ -82,6 +83,7 @@ class SshDriver:
             "lease_id": request.lease_id,
         }
         standing = await self._place(key, context).make(tags, data, context)
+        await remove_old_mirrors(self._of(_handle(standing), context), context)
         return _handle(standing)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
@@ -193,19 +195,25 @@ class SshDriver:
 
     def _place(self, key: str, context: Context) -> RemotePlace:
         config: SshConfig = context.config
-        return RemotePlace(self._connection(config), config.root, key)
+        return RemotePlace(self._connection(config), config.root, key, _host(config))
 
     def _of(self, handle: Handle, context: Context) -> RemotePlace:
         folder = str(handle.data.get("folder", ""))
         if handle.driver != DRIVER or not folder.endswith(f"/{handle.place}"):
             raise Damaged(f"this is no handle of a place of the ssh driver: {handle.place}")
-        return RemotePlace(self._connection(context.config), folder.removesuffix(f"/{handle.place}"), handle.place)
+        config: SshConfig = context.config
+        root = folder.removesuffix(f"/{handle.place}")
+        return RemotePlace(self._connection(config), root, handle.place, _host(config))
 
     def _connection(self, config: SshConfig) -> Link:
         """The connections to a host; they belong to the loop that opened them."""
         known = self._connections.setdefault(asyncio.get_running_loop(), {})
         key = config.model_dump_json()
         return known.setdefault(key, Connection(config))
+
+
+def _host(config: SshConfig) -> str:
+    return f"{config.username or ''}@{config.host}:{config.port or ''} {config.ssh_config or ''}"
 
 
 def _handle(standing: Standing) -> Handle:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,21 @@ async def test_a_machine_that_uses_the_place_anew_keeps_them_too(far: Far, sourc
     [archive] = (tmp_path / "two" / "kept").glob("*.tar.gz")
     assert str(archive) in made.summary
     assert (far.tree / "a").read_text() == "a\n"
+
+
+async def test_a_mirror_whose_place_another_machine_ended_goes_with_the_next_lease(
+    far: Far, source: Path, tmp_path: Path
+) -> None:
+    mirrors = tmp_path / "one" / "mirrors"
+    await far.end(await far.make(source))
+    kept, other = mirrors / KEY, mirrors / "ledger-lease-2"
+    shutil.copytree(kept, other)
+    for mirror, where in ((kept, None), (other, "elsewhere /places")):
+        facts = json.loads((mirror / "place.json").read_text())
+        facts["tags"]["key"], facts["data"]["where"] = mirror.name, where or facts["data"]["where"]
+        (mirror / "place.json").write_text(json.dumps(facts))
+        os.utime(mirror, (1e9, 1e9))
+    request = PlaceRequest("company", "lease", "run", Workspace(source, Mode.COPY))
+    await far.driver.acquire("ledger-lease-3", request, replace(TAGS, key="ledger-lease-3"), far.at("one"))
+    assert not kept.exists()
+    assert other.exists()
