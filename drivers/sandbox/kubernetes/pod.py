@@ -20,7 +20,8 @@ _HOPELESS = {
     "CreateContainerConfigError": "look at the settings of the environment",
     "CreateContainerError": "the image has to have sh; look at the settings of the environment",
     "RunContainerError": "the image has to have sh; look at the settings of the environment",
-    "CrashLoopBackOff": "the image has to have sh; look at the settings of the environment",
+    "ContainerCannotRun": "the image has to have sh; look at the settings of the environment",
+    "StartError": "the image has to have sh; look at the settings of the environment",
 }
 
 
@@ -119,18 +120,17 @@ class Pod:
 
     def trouble(self) -> DriverError | None:
         """Why it does not run and never will; none where it may yet."""
+        for word, hint in _HOPELESS.items():
+            if word in (self._waiting.get("reason"), self._terminated.get("reason")):
+                return Refused(f"the pod {self.name} cannot start: {self.state}", hint=hint)
         if self.ended:
             hint = "raise max_ttl, or take a new lease" if "DeadlineExceeded" in self.state else "take a new lease"
             return Gone(f"the pod {self.name} has ended: {self.state}", hint=hint)
-        for word, hint in _HOPELESS.items():
-            if self._waiting.get("reason") == word:
-                return Refused(f"the pod {self.name} cannot start: {self.state}", hint=hint)
         return None
 
     def _reasons(self) -> list[str]:
         """The cluster's own words, the nearest to the cause first."""
-        ended = _part(_part(self._container, "state"), "terminated")
-        for said in (self._status, self._waiting, ended, self._unscheduled):
+        for said in (self._status, self._waiting, self._terminated, self._unscheduled):
             if said.get("reason"):
                 return [str(said["reason"]), " ".join(str(said.get("message", "")).split())]
         return []
@@ -145,6 +145,10 @@ class Pod:
     @property
     def _waiting(self) -> Mapping[str, Any]:
         return _part(_part(self._container, "state"), "waiting")
+
+    @property
+    def _terminated(self) -> Mapping[str, Any]:
+        return _part(_part(self._container, "state"), "terminated")
 
     @property
     def _container(self) -> Mapping[str, Any]:
