@@ -43,6 +43,16 @@ class Cluster:
         """The namespace's pods, by name."""
         return {pod["metadata"]["name"]: pod for pod in self.ask("GET", f"{self.path}/pods")["items"]}
 
+    def full(self) -> bool:
+        """Whether the namespace takes no pod more."""
+        container = {"name": "any", "image": BUSYBOX}
+        pod = {"metadata": {"name": "any"}, "spec": {"containers": [container]}}
+        try:
+            self.ask("POST", f"{self.path}/pods?dryRun=All", pod)
+        except urllib.error.HTTPError as error:
+            return error.code == 403
+        return False
+
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One call of the API."""
         request = urllib.request.Request(
