@@ -95,7 +95,10 @@ class Ending:
                 self._close_try(lease, step, Kind.ABANDONED, why=why, next_try_at=self._next_look(lease))
             except Exception as error:  # noqa: BLE001 - whatever a driver raises, the cleanup stays owed
                 self._cleanup_failed(lease, step, error)
+                if isinstance(error, Gone) and event is not CleanupEvent.CLEAN:
+                    return await self.place(lease, CleanupEvent.CLEAN)  # nothing is there to be kept
         await self._commits.flush(lease)
+        return None
 
     async def _again(self, lease: Lease) -> CleanupEvent:
         """With what an ended lease's place is ended by who comes later: a keeping is tried until it holds.

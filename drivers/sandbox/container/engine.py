@@ -17,7 +17,9 @@ from leasehold.drivers.errors import DriverError, Gone, Refused, Unavailable
 _POLL = 0.1
 _TAIL = 64 * 1024
 _ABSENT = re.compile(r"no such (container|object|image)|no container with name|image not known", re.I)
-_NO_PATH = re.compile(r"could not find the file|could not be found|no such file or directory", re.I)
+_NO_PATH = re.compile(
+    r"could not find the file .* in container|could not be found on container|no such container:path", re.I
+)
 _TAKEN = re.compile(r"name .* already in use", re.I)
 _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
     (r"no space left on device", Unavailable, "make room for the engine: {program} system prune"),

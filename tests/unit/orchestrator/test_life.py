@@ -529,3 +529,14 @@ async def test_a_keeping_that_failed_is_tried_until_it_holds(
     await orchestrator.release(lease.id)
     assert provider.standing() == []
     await content(orchestrator)
+
+
+async def test_where_nothing_is_left_to_keep_the_rest_is_ended_at_once(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    name = await environment(orchestrator, Fault(verb="release", call=1, error="Gone"), policy="retain_on_failure")
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    await lease.fail("its tests failed")
+    assert (lease.cleanup, lease.error_code) == (CleanupState.SUCCEEDED, "run_failed")
+    assert provider.standing() == []
+    await content(orchestrator)
