@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from leasehold.drivers.errors import Refused
 from leasehold.drivers.shown import shown
@@ -107,7 +109,13 @@ class Git:
         options = [word for setting in _CONFIG for word in ("-c", setting)]
         self.check()
         with ExitStack() as files:
-            source = files.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else subprocess.PIPE
+            source: IO[bytes] | int = subprocess.DEVNULL
+            if isinstance(stdin, Path):
+                source = files.enter_context(stdin.open("rb"))
+            elif stdin:  # as a file: of a pipe, communicate sends nothing more once it has timed out
+                source = files.enter_context(TemporaryFile())
+                source.write(stdin)
+                source.seek(0)
             sink = files.enter_context(out.open("wb")) if out else subprocess.PIPE
             if not self.folder.is_dir():
                 raise Refused(f"git cannot run in {shown(self.folder)}: the folder is gone")
@@ -123,7 +131,7 @@ class Git:
             )
             with process:
                 try:
-                    told, err = self._wait(process, stdin if isinstance(stdin, bytes) else None)
+                    told, err = self._wait(process)
                 except BaseException:
                     _end(process)
                     raise
@@ -143,12 +151,11 @@ class Git:
         except GitFailed:
             return None
 
-    def _wait(self, process: "subprocess.Popen[bytes]", given: bytes | None) -> tuple[bytes, bytes]:
+    def _wait(self, process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:
         while True:
             try:
-                return process.communicate(given, timeout=_POLL)
+                return process.communicate(timeout=_POLL)
             except subprocess.TimeoutExpired:
-                given = None  # it goes on with what it was given
                 self.check()
 
 

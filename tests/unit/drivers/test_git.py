@@ -103,6 +103,13 @@ def test_a_command_that_is_stopped_ends_with_all_below_it(repo: Path, tmp_path: 
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
+def test_much_input_that_git_is_slow_to_take_goes_on(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe whose reader is slower than the look at the deadline: the rest was never sent."""
+    monkeypatch.setattr("leasehold.drivers.git._POLL", 0.001)
+    data = b"x" * (32 * 1024 * 1024)
+    assert Git(repo, go_on).run("hash-object", "--stdin", stdin=data).text
+
+
 def test_much_input_and_output_do_not_hang(repo: Path) -> None:
     data = b"x" * (8 * 1024 * 1024)
     git = Git(repo, go_on)
