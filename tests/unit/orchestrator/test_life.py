@@ -540,3 +540,34 @@ async def test_where_nothing_is_left_to_keep_the_rest_is_ended_at_once(
     assert (lease.cleanup, lease.error_code) == (CleanupState.SUCCEEDED, "run_failed")
     assert provider.standing() == []
     await content(orchestrator)
+
+
+async def test_no_lease_is_without_an_end(orchestrator: Orchestrator, tree: Path) -> None:
+    """Pain: 6,104 of 6,104 leases had no expiry."""
+    name = await environment(orchestrator)
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    day = 24 * 3600 * 1_000_000
+    assert lease.facts.expires_at is not None
+    assert 0 <= lease.facts.expires_at - (lease.facts.created_at or 0) - day < 60_000_000
+    with pytest.raises(EnvironmentRunError):
+        await orchestrator.acquire(environment="nowhere", workspace=tree, run_id="r")
+    [failed] = await orchestrator.ledger.of_run("default", "r")
+    assert failed.facts.expires_at is not None
+    await lease.release()
+
+
+async def test_a_lease_ends_under_what_it_was_made_with(
+    open_orchestrator: Any, orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    """Pain: the environment was deleted or reconfigured while leased, so the lease could never be released."""
+    name = await environment(orchestrator)
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    await lease.detach()
+    table = orchestrator.store.schema.environment
+    broken = table.update().values(config='{"root": 7}', driver="nowhere", status="archived")
+    await orchestrator.store.writer.job(lambda connection: connection.execute(broken) and None)
+    async with open_orchestrator() as another:
+        ended = await another.release(lease.id)
+        assert ended is not None
+        assert (ended.state, ended.cleanup) == (LeaseState.RELEASED, CleanupState.SUCCEEDED)
+    assert provider.standing() == []
