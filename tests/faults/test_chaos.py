@@ -93,7 +93,7 @@ class Herd:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("seconds", "least"), [(25, 300), pytest.param(600, 1000, marks=NIGHTLY)])
+@pytest.mark.parametrize(("seconds", "least"), [(25, 100), pytest.param(600, 1000, marks=NIGHTLY)])
 @pytest.mark.timeout(1200)
 async def test_nothing_is_lost_doubled_or_left(
     server: PostgresServer, tmp_path: Path, seconds: int, least: int, tried: Callable[..., None]
@@ -132,7 +132,7 @@ async def test_nothing_is_lost_doubled_or_left(
         wrong=len(wrong) + len(findings),
     )  # fmt: skip
     assert (findings, wrong, left, swept) == ([], [], [], [])
-    assert len(rows) >= least
+    assert len(rows) >= least, "so few say nothing"
 
 
 async def held(orchestrator: Orchestrator) -> bool:

@@ -87,6 +87,9 @@ class Recorder:
         return Unavailable(f"{verb} answers with an error, {when} it took effect")
 
 
+_RENEWAL = "extend"  # of the owner: it comes by the clock, or when another process gives a hint, and is of no path
+
+
 class _Commits:
     """The batches of a writer, each a point before and after it is durable."""
 
@@ -95,7 +98,10 @@ class _Commits:
         self._recorder = recorder
 
     def commit(self, writes: Sequence[Write], jobs: Sequence[Callable[[Any], Any]]) -> list[Any]:
-        name = "commit " + "; ".join([*map(_written, writes), *map(_job, jobs)])
+        told = [*map(_written, writes), *(job for job in map(_job, jobs) if job != _RENEWAL)]
+        if not told:
+            return self._batches.commit(writes, jobs)
+        name = f"commit {'; '.join(told)}"
         self._recorder.at("before", name)
         answers = self._batches.commit(writes, jobs)
         self._recorder.at("after", name)
