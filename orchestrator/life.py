@@ -33,10 +33,7 @@ T = TypeVar("T")
 
 _HELD = (LeaseEvent.RESOLVE, LeaseEvent.ACQUIRE)
 _UP = (LeaseEvent.RESOLVE, LeaseEvent.ACQUIRE, LeaseEvent.REALIZE, LeaseEvent.PROVISION, LeaseEvent.TARGET)
-_DUE = (CleanupState.PENDING, CleanupState.FAILED)
 _KEPT = (CleanupState.RETAINED, CleanupState.PARKED)
-_LONGEST_PAUSE = 1800.0
-_CLOSE_SECONDS = 30.0
 
 
 class _Outcome(asyncio.Future[T]):

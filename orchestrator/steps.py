@@ -47,8 +47,6 @@ from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T")
 
-_GRACE = 5.0  # seconds that a verb has beyond its own deadline, to say so itself
-
 
 class Steps(Verbs):
     """What the rows of the tables call."""
