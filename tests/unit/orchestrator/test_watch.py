@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from leasehold.drivers import Context, Handle, PlaceRequest, Tags
 from leasehold.drivers.scripted import Provider, ScriptedDriver
-from leasehold.orchestrator import EnvironmentRunError, Orchestrator, steps
+from leasehold.orchestrator import EnvironmentRunError, Orchestrator, verbs
 from leasehold.orchestrator.watch import Overdue, Stopped, Watch, Watches
 from leasehold.states import ErrorCode, LeaseState
 
@@ -99,7 +99,7 @@ async def test_a_driver_that_heeds_no_deadline_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
     tree: Path,
 ) -> None:
-    monkeypatch.setattr(steps, "_GRACE", 0.05)
+    monkeypatch.setattr(verbs, "_GRACE", 0.05)
     async with asyncio.timeout(20), open_orchestrator(Deaf(provider), acquire_seconds=0.05) as orchestrator:
         await orchestrator.environments.add("default", "deaf", "scripted", {})
         with pytest.raises(EnvironmentRunError, match=r"acquire did not end within 0\.05 s") as failed:
