@@ -175,7 +175,7 @@ async def test_folders_that_may_not_be_written_are_ended_too(bench: Bench, plain
 
 
 async def test_a_copy_stops_by_deadline_and_on_request_and_is_made_anew(bench: Bench, plain: Path) -> None:
-    for number in range(300):
+    for number in range(3000):
         (plain / f"f{number}").write_text("x")
     life = await bench.begin(plain, Mode.COPY)
     with pytest.raises(TimedOut):
