@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from leasehold.drivers.errors import Conflict
 from leasehold.drivers.workspace import Workspace
 
 
@@ -39,6 +40,14 @@ class Tags:
     key: str
     epoch: int
     expires_at: int
+
+    def demand(self, what: str, ledger: str, listed: "Tags | None" = None) -> None:
+        """Raise ``Conflict`` where ``what`` bears these and is another ledger's, or no longer what was listed."""
+        if self.ledger != ledger:
+            raise Conflict(f"{what} belongs to another ledger, {self.ledger}")
+        if listed is not None and self != listed:
+            message = f"{what} bears other tags than when it was listed: it is left alone"
+            raise Conflict(message, hint="sweep again")
 
 
 @dataclass(frozen=True, slots=True)

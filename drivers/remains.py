@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from leasehold.drivers.descendants import KILL_BOUND, below, parent, processes, runs, send, started
+from leasehold.drivers.errors import Unavailable
 from leasehold.drivers.supervisor import LOCK
 
 MARKER = "LEASEHOLD_PLACE"
@@ -38,6 +39,14 @@ async def end_remains(folder: Path, marker: str, deadline: float, *, pause: floa
             break
         await asyncio.sleep(_LOOK)
     return await _end_marked(folder, marker, deadline, pause)
+
+
+def demand_ended(survivors: tuple[int, ...] | None, *, end: str = "end them") -> tuple[str, ...]:
+    """Raise ``Unavailable`` where something still runs; a note, where nobody can say."""
+    if survivors:
+        pids = " ".join(map(str, survivors))
+        raise Unavailable(f"processes of the run still run: {pids}", hint=f"{end}: kill -KILL {pids}")
+    return () if survivors == () else ("nobody could see whether processes of the run still run",)
 
 
 async def _end_marked(folder: Path, marker: str, deadline: float, pause: float) -> tuple[int, ...] | None:

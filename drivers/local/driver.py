@@ -12,7 +12,7 @@ from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Mode, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Health, Problem
-from leasehold.drivers.errors import Conflict, Damaged, Gone, Unavailable
+from leasehold.drivers.errors import Conflict, Damaged, Gone
 from leasehold.drivers.execution import Supervision, end_remains, recorded
 from leasehold.drivers.keeping import remove_old_archives
 from leasehold.drivers.local.config import LocalConfig
@@ -39,6 +39,7 @@ from leasehold.drivers.place import (
     Tags,
     Unknown,
 )
+from leasehold.drivers.remains import demand_ended
 from leasehold.drivers.target import Target
 from leasehold.drivers.variables import host_variables
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
@@ -186,7 +187,7 @@ class LocalDriver:
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
         def work(place: Place, context: Context) -> Released:
-            return self._release(place, handle, mode, context)
+            return self._release(place, handle, mode, context, None)
 
         return await _held(self._place(handle), context, work)
 
@@ -200,32 +201,26 @@ class LocalDriver:
 
     async def destroy(self, resource: Resource, context: Context) -> None:
         def work(place: Place, context: Context) -> None:
-            found = place.read()
-            if found is not None and found[0] != resource.tags:
-                raise Conflict(
-                    f"the place {place.key} bears other tags than when it was listed: it is left alone",
-                    hint="sweep again",
-                )
-            self._release(place, resource.handle, ReleaseMode.DESTROY, context)
+            self._release(place, resource.handle, ReleaseMode.DESTROY, context, resource.tags)
 
         await _held(self._place(resource.handle), context, work)
 
     async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
         return recorded(self._place(handle).supervision, record)
 
-    def _release(self, place: Place, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
+    def _release(
+        self, place: Place, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None
+    ) -> Released:
         tree = self._tree(handle)
         found = place.read()
-        if found is not None and found[0].ledger != context.ledger:
-            raise Conflict(f"the place {place.key} belongs to another ledger, {found[0].ledger}")
-        notes: list[str] = []
-        if found is not None and place.supervision.is_dir():
-            _end_commands(place, context, notes)
+        if found is not None:
+            found[0].demand(f"the place {place.key}", context.ledger, listed)
+        notes = _end_commands(place, context) if found is not None and place.supervision.is_dir() else ()
         if mode is not ReleaseMode.DESTROY:
             if found is None:
                 raise Gone(f"the place {place.key} is gone: there is nothing to keep")
             opened_at = str(tree.opened_at(place, handle))
-            return Released(open_with=f"cd {shlex.quote(opened_at)}", notes=tuple(notes))
+            return Released(open_with=f"cd {shlex.quote(opened_at)}", notes=notes)
         ended = tree.end(place, handle, context)
         self._end_outside(place)
         place.remove(context.ledger, context)
@@ -273,14 +268,9 @@ def _root(context: Context) -> Path:
     return config.root.expanduser().absolute() if config.root else context.state_folder.absolute() / "places"
 
 
-def _end_commands(place: Place, context: Context, notes: list[str]) -> None:
+def _end_commands(place: Place, context: Context) -> tuple[str, ...]:
     # A loop of its own: this thread holds the fence, and the caller's loop may wait for threads.
-    survivors = asyncio.run(_ended(place, context))
-    if survivors:
-        pids = " ".join(map(str, survivors))
-        raise Unavailable(f"processes of the run still run: {pids}", hint=f"end them: kill -KILL {pids}")
-    if survivors is None:
-        notes.append("nobody could see whether processes of the run still run")
+    return demand_ended(asyncio.run(_ended(place, context)))
 
 
 async def _ended(place: Place, context: Context) -> tuple[int, ...] | None:

@@ -111,8 +111,7 @@ class Place:
         """Make the place, or find it and renew its tags. Raises ``Conflict``, ``Damaged``."""
         found = self.read()
         if found is not None:
-            if found[0].ledger != tags.ledger:
-                raise Conflict(f"the place {self.key} belongs to another ledger, {found[0].ledger}")
+            found[0].demand(f"the place {self.key}", tags.ledger)
             if found[0] != tags:
                 self._write(self.folder, tags, found[1].data)
             return found[1]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Conflict, Damaged, Gone, Refused
+from leasehold.drivers.errors import Damaged, Gone, Refused
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.asking import ask
 from leasehold.drivers.remote.link import Link
@@ -143,8 +143,7 @@ class RemotePlace:
         said = await self.ask(_MAKE, context, J=_written(tags, data))
         standing = self._read(said)
         assert standing is not None
-        if standing.tags.ledger != tags.ledger:
-            raise Conflict(f"the place {self.key} belongs to another ledger, {standing.tags.ledger}")
+        standing.tags.demand(f"the place {self.key}", tags.ledger)
         if standing.tags != tags:
             await self.ask(_TAG, context, J=_written(tags, standing.data))
         return replace(standing, tags=tags)

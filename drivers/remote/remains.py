@@ -3,6 +3,7 @@
 import json
 
 from leasehold.drivers.context import Context
+from leasehold.drivers.remains import demand_ended
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.shell_runner import TREE
 
@@ -38,6 +39,15 @@ async def end_remains(place: RemotePlace, marker: str, context: Context) -> tupl
         return ()
     survivors = json.loads(said)
     return None if survivors is None else tuple(survivors)
+
+
+async def quieted(place: RemotePlace, context: Context, *, last: bool = False) -> tuple[str, ...]:
+    """End whatever still runs of a place. Raises ``Unavailable`` where something does not end, notes what nobody saw.
+
+    ``last``: what holds the place goes now, and takes with it what did not end.
+    """
+    survivors = await end_remains(place, place.key, context)
+    return () if last else demand_ended(survivors, end="end them there")
 
 
 async def recorded(place: RemotePlace, record: str, context: Context) -> int | None:

@@ -1,13 +1,14 @@
 """A workspace at a place: put there, brought back, and what was not brought back kept."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone
 from leasehold.drivers.local.tree import Ended
+from leasehold.drivers.place import Released
 from leasehold.drivers.remote.listing import Listing
 from leasehold.drivers.remote.mirror import Mirror
 from leasehold.drivers.remote.place import RemotePlace, Standing
@@ -76,11 +77,21 @@ class RemoteTree:
         await pull(self.place, mirror, self.context, new=True, strict=True)
         return await mirror.sync_back()
 
-    async def end(self, standing: Standing | None) -> Ended:
-        """Keep what was not brought back, here; the tree at the place may go then.
+    async def end(
+        self, standing: Standing | None, remove: Callable[[], Awaitable[bool]], before: Ended | None = None
+    ) -> Released:
+        """Keep what was not brought back, here; then ``remove`` the place, and forget its mirror.
 
-        Raises where it cannot be kept: then nothing may go.
+        ``remove`` says whether anything was there, ``before`` what was kept and noted already. Raises where
+        something cannot be kept: then nothing goes.
         """
+        before = before or Ended()
+        ended = await self._kept(standing)
+        was_there = await remove()
+        await self.forget()
+        return Released(was_there, kept=before.kept + ended.kept, notes=before.notes + ended.notes)
+
+    async def _kept(self, standing: Standing | None) -> Ended:
         mirror = self._mirror()
         notes: list[str] = []
         if not mirror.stands():

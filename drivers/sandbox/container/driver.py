@@ -1,6 +1,5 @@
 """Places that are containers: what is the same for every engine with docker's command line."""
 
-import asyncio
 import os
 import shlex
 import tarfile
@@ -14,11 +13,11 @@ from typing import ClassVar, TypeVar
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
 from leasehold.drivers.context import Context
-from leasehold.drivers.driver import Health, Problem
-from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Refused, Unavailable
+from leasehold.drivers.driver import Health
+from leasehold.drivers.errors import Conflict, Damaged, Gone, Refused, Unavailable
 from leasehold.drivers.keeping import keep_members, remove_old_archives
 from leasehold.drivers.local.fence import Fence, remove_old_fences
-from leasehold.drivers.local.validate import workspace_problems
+from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import (
     Absent,
     Condition,
@@ -33,18 +32,17 @@ from leasehold.drivers.place import (
     Tags,
     Unknown,
 )
+from leasehold.drivers.remote.driver import RemoteDriver
 from leasehold.drivers.remote.place import RemotePlace
-from leasehold.drivers.remote.remains import end_remains, recorded
+from leasehold.drivers.remote.remains import quieted
 from leasehold.drivers.remote.strayed import taken
-from leasehold.drivers.remote.target import RemoteTarget
 from leasehold.drivers.remote.tree import RemoteTree
 from leasehold.drivers.sandbox.container.config import ContainerConfig
 from leasehold.drivers.sandbox.container.engine import Container, Engine, Kind, NoImage
 from leasehold.drivers.sandbox.container.labels import DRIVER, LEDGER, labels_of, tags_of
 from leasehold.drivers.sandbox.container.link import ContainerLink
 from leasehold.drivers.sandbox.container.probe import look, look_at_engine
-from leasehold.drivers.target import Target
-from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+from leasehold.drivers.workspace import Realization, SyncReport
 
 T = TypeVar("T")
 
@@ -54,15 +52,14 @@ _OPEN = ("chmod", "1777", ROOT)
 _FOR_EVER = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
-class ContainerDriver:
+class ContainerDriver(RemoteDriver):
     """A place is a container of the lease's own, named by its key; the workspace is copied into it.
 
     The engine makes no second container of one name, so the same key is the same place. A fence on this
     machine orders what is done with the container, one within it what is done there.
     """
 
-    name: str
-    version = "1"
+    strategy = "sandbox_archive_upload_download"
     Config = ContainerConfig
     kind: ClassVar[Kind]
 
@@ -83,15 +80,15 @@ class ContainerDriver:
             summary=f"containers of {self.name}: a copy of the workspace there, and its changes back",
         )
 
-    def validate(self, request: PlaceRequest, config: ContainerConfig) -> list[Problem]:
-        return [] if request.late else workspace_problems(request.workspace, (Mode.COPY,), self.name)
-
     async def probe(self, config: ContainerConfig) -> Health:
         return await look(lambda check: Engine(self.kind, config.host, check), config)
 
     async def machine(self) -> Health:
         """Whether the engine is here, whatever an environment's settings."""
         return await look_at_engine(lambda check: Engine(self.kind, None, check))
+
+    def reached(self, handle: Handle, context: Context) -> RemotePlace:
+        return self._place(self._key_of(handle), context)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         def work(engine: Engine, context: Context) -> Container:
@@ -118,7 +115,7 @@ class ContainerDriver:
         return self._handle(container, context)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
-        key = key if handle is None else _key_of(handle)
+        key = key if handle is None else self._key_of(handle)
 
         def work(engine: Engine, context: Context) -> Container | None:
             return engine.find(_named(key))
@@ -136,55 +133,13 @@ class ContainerDriver:
             return Unknown(str(error))
         return Found(self._handle(container, context))
 
-    async def inspect(self, handle: Handle, context: Context) -> Observed:
-        try:
-            container = await self._asked(context, lambda engine: engine.find(handle.place))
-            if container is None:
-                return Observed(Condition.GONE, f"the container {handle.place} is gone")
-            if not container.running:
-                return Observed(Condition.STOPPED, f"the container {handle.place} is {container.trouble}")
-            standing = await self._of(handle, context).look(context)
-        except DriverError as error:
-            return Observed(Condition.UNKNOWN, str(error))
-        if standing is not None and standing.lost:
-            return Observed(Condition.GONE, f"the tree is gone from the container {handle.place}")
-        return Observed(Condition.READY)
-
-    async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
-        place = self._of(handle, context)
-        if workspace.mode is not Mode.COPY:
-            raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
-        return await RemoteTree(place, context).realize(
-            workspace,
-            transport=Transport.SANDBOX,
-            provider=self.name,
-            strategy="sandbox_archive_upload_download",
-            remote={"provider": self.name, "sandbox_id": handle.place},
-        )
-
-    async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
-        place = self._of(handle, context)
-        await place.demand(context)
-        own = await asyncio.to_thread(_variables, context.config, context)
-        return RemoteTarget(
-            place,
-            realization.cwd,
-            env={**own, **context.variables, "LEASEHOLD_LEASE": context.lease_id},
-            described={
-                "kind": "remote",
-                "transport": Transport.SANDBOX.value,
-                "shell_command": "sh",
-                "environment_id": None,
-                "lease_id": context.lease_id,
-                "remote_cwd": realization.cwd,
-            },
-            context=context,
-        )
-
-    async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
-        place = self._of(handle, context)
-        await place.demand(context)
-        await RemoteTree(place, context).baseline()
+    async def trouble(self, handle: Handle, context: Context) -> Observed | None:
+        container = await self._asked(context, lambda engine: engine.find(handle.place))
+        if container is None:
+            return Observed(Condition.GONE, f"the container {handle.place} is gone")
+        if not container.running:
+            return Observed(Condition.STOPPED, f"the container {handle.place} is {container.trouble}")
+        return None
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         def wake(engine: Engine, _: Context) -> None:
@@ -192,13 +147,8 @@ class ContainerDriver:
             if container is not None and not container.running:
                 _wake(engine, container)
 
-        await self._fenced(_key_of(handle), context, wake)
-        place = self._of(handle, context)
-        await place.demand(context)
-        return await RemoteTree(place, context).sync_back()
-
-    async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
-        return await self._release(handle, mode, context, None)
+        await self._fenced(self._key_of(handle), context, wake)
+        return await super().sync_back(handle, realization, context)
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         wanted = {DRIVER: self.name, LEDGER: ledger}
@@ -208,14 +158,8 @@ class ContainerDriver:
                 handle = self._handle(container, context)
                 yield Resource(self.name, handle.place, tags, handle, detail=container.trouble)
 
-    async def destroy(self, resource: Resource, context: Context) -> None:
-        await self._release(resource.handle, ReleaseMode.DESTROY, context, resource.tags)
-
-    async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
-        return await recorded(self._of(handle, context), record, context)
-
-    async def _release(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
-        key = _key_of(handle)
+    async def end(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
+        key = self._key_of(handle)
         place, notes, standing = self._place(key, context), list[str](), None
         kept: list[Kept] = []
 
@@ -224,10 +168,7 @@ class ContainerDriver:
             if container is None:
                 return None
             tags = tags_of(container)
-            if tags.ledger != context.ledger:
-                raise Conflict(f"the place {key} belongs to another ledger, {tags.ledger}")
-            if listed is not None and tags != listed:
-                raise Conflict(f"the place {key} bears other tags than when it was listed", hint="sweep again")
+            tags.demand(f"the place {key}", context.ledger, listed)
             if container.running:
                 return container
             try:
@@ -242,21 +183,19 @@ class ContainerDriver:
         container = await self._fenced(key, context, begin)
         if container is not None and container.running:
             standing = await place.find(context)
-            survivors = await end_remains(place, key, context) if standing is not None else ()
-            if survivors and mode is not ReleaseMode.DESTROY:
-                raise Unavailable(f"processes of the run still run: {' '.join(map(str, survivors))}")
+            if standing is not None:
+                notes.extend(await quieted(place, context, last=mode is ReleaseMode.DESTROY))
         if mode is not ReleaseMode.DESTROY:
             if container is None:
                 raise Gone(f"the place {key} is gone: there is nothing to keep")
             return Released(open_with=self._opened(container, key, context), notes=tuple(notes))
-        tree = RemoteTree(place, context)
-        ended = await tree.end(standing)
-        if container is not None:
-            found = container.id
 
-            await self._fenced(key, context, lambda engine, _: engine.remove(found), ends=True)
-        await tree.forget()
-        return Released(container is not None, kept=(*kept, *ended.kept), notes=(*notes, *ended.notes))
+        async def remove() -> bool:
+            if container is not None:
+                await self._fenced(key, context, lambda engine, _: engine.remove(container.id), ends=True)
+            return container is not None
+
+        return await RemoteTree(place, context).end(standing, remove, Ended(tuple(kept), tuple(notes)))
 
     def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container | None:
         """The container, made; none where one of its name is there already. An image that is missing is pulled."""
@@ -314,10 +253,11 @@ class ContainerDriver:
     async def _asked(self, context: Context, ask: Callable[[Engine], T]) -> T:
         return await off_loop(context, lambda context: ask(self._engine(context)))
 
-    def _of(self, handle: Handle, context: Context) -> RemotePlace:
-        if handle.driver != self.name:
+    def _key_of(self, handle: Handle) -> str:
+        key = str(handle.data.get("key", ""))
+        if handle.driver != self.name or not key or _named(key) != handle.place:
             raise Damaged(f"this is no handle of a place of {self.name}: {handle.place}")
-        return self._place(_key_of(handle), context)
+        return key
 
     def _place(self, key: str, context: Context) -> RemotePlace:
         return RemotePlace(ContainerLink(self._engine(context), _named(key)), ROOT, key)
@@ -370,17 +310,5 @@ def _named(key: str) -> str:
     return f"leasehold-{key}"
 
 
-def _key_of(handle: Handle) -> str:
-    key = str(handle.data.get("key", ""))
-    if not key or _named(key) != handle.place:
-        raise Damaged(f"this is no handle of a container: {handle.place}")
-    return key
-
-
 def _root(context: Context) -> Path:
     return context.state_folder.absolute() / _FENCES
-
-
-def _variables(config: ContainerConfig, context: Context) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in config.pass_variables if name in os.environ}
-    return {**passed, **context.secrets(config.variables)}

@@ -1,16 +1,15 @@
 """Places that are pods of a Kubernetes cluster."""
 
 import asyncio
-import os
 import shlex
 from collections.abc import AsyncIterator
 
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
 from leasehold.drivers.context import Context
-from leasehold.drivers.driver import Health, Problem
-from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Unavailable
+from leasehold.drivers.driver import Health
+from leasehold.drivers.errors import Conflict, Damaged, Gone, Unavailable
 from leasehold.drivers.keeping import remove_old_archives
-from leasehold.drivers.local.validate import workspace_problems
+from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import (
     Absent,
     Condition,
@@ -24,9 +23,9 @@ from leasehold.drivers.place import (
     Tags,
     Unknown,
 )
+from leasehold.drivers.remote.driver import RemoteDriver
 from leasehold.drivers.remote.place import RemotePlace
-from leasehold.drivers.remote.remains import end_remains, recorded
-from leasehold.drivers.remote.target import RemoteTarget
+from leasehold.drivers.remote.remains import quieted
 from leasehold.drivers.remote.tree import RemoteTree
 from leasehold.drivers.sandbox.kubernetes.access import Access
 from leasehold.drivers.sandbox.kubernetes.cluster import Cluster
@@ -35,15 +34,12 @@ from leasehold.drivers.sandbox.kubernetes.link import PodLink
 from leasehold.drivers.sandbox.kubernetes.naming import pod_name
 from leasehold.drivers.sandbox.kubernetes.pod import CONTAINER, Pod
 from leasehold.drivers.sandbox.kubernetes.probe import look, look_at_machine
-from leasehold.drivers.secret import SecretRef
-from leasehold.drivers.target import Target
-from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
 DRIVER = "kubernetes"
 _SETTLES = 1.0
 
 
-class KubernetesDriver:
+class KubernetesDriver(RemoteDriver):
     """A place is a pod of the lease's own, named by its key; the workspace is copied into it.
 
     The cluster makes no second pod of one name, so the same key is the same place. A pod bears the newest
@@ -51,7 +47,6 @@ class KubernetesDriver:
     """
 
     name = DRIVER
-    version = "1"
     Config = KubernetesConfig
 
     def capabilities(self, config: KubernetesConfig) -> Capabilities:
@@ -70,15 +65,15 @@ class KubernetesDriver:
             summary="pods of a Kubernetes cluster: a copy of the workspace there, and its changes back",
         )
 
-    def validate(self, request: PlaceRequest, config: KubernetesConfig) -> list[Problem]:
-        return [] if request.late else workspace_problems(request.workspace, (Mode.COPY,), DRIVER)
-
     async def probe(self, config: KubernetesConfig) -> Health:
         return await look(config)
 
     async def machine(self) -> Health:
         """Whether a cluster is reached from here, whatever an environment's settings."""
         return await look_at_machine(KubernetesConfig(image="any"))
+
+    def reached(self, handle: Handle, context: Context) -> RemotePlace:
+        return _place(Access(context.config), _key_of(handle), context)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         config: KubernetesConfig = context.config
@@ -91,8 +86,7 @@ class KubernetesDriver:
                 pod = await cluster.find(pod_name(key))
             if pod is None:
                 raise Gone(f"the pod {pod_name(key)} was removed as soon as it was made")
-            if pod.tags.ledger != tags.ledger:
-                raise Conflict(f"the pod {pod.name} belongs to another ledger, {pod.tags.ledger}")
+            pod.tags.demand(f"the pod {pod.name}", tags.ledger)
             pod = await cluster.started(await cluster.fence(pod), config.start_timeout)
             await _place(cluster.access, key, context).make(tags, {}, context)
             return _handle(pod, cluster, context)
@@ -115,103 +109,43 @@ class KubernetesDriver:
         await RemoteTree(_place(Access(context.config), key, context), context).forget()
         return Absent()
 
-    async def inspect(self, handle: Handle, context: Context) -> Observed:
-        try:
-            place = _of(handle, context)
-            async with _cluster(context) as cluster:
-                pod = await cluster.find(handle.place)
-            if pod is None:
-                return Observed(Condition.GONE, f"the pod {handle.place} is gone")
-            if not pod.running:
-                return Observed(
-                    Condition.GONE if pod.ended else Condition.STOPPED, f"the pod {pod.name} is {pod.state}"
-                )
-            standing = await place.look(context)
-        except DriverError as error:
-            return Observed(Condition.UNKNOWN, str(error))
-        if standing is not None and standing.lost:
-            return Observed(Condition.GONE, f"the tree is gone from the pod {handle.place}")
-        return Observed(Condition.READY)
+    async def trouble(self, handle: Handle, context: Context) -> Observed | None:
+        async with _cluster(context) as cluster:
+            pod = await cluster.find(handle.place)
+        if pod is None:
+            return Observed(Condition.GONE, f"the pod {handle.place} is gone")
+        if not pod.running:
+            return Observed(Condition.GONE if pod.ended else Condition.STOPPED, f"the pod {pod.name} is {pod.state}")
+        return None
 
-    async def realize(self, handle: Handle, workspace: Workspace, context: Context) -> Realization:
-        place = _of(handle, context)
-        if workspace.mode is not Mode.COPY:
-            raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
-        return await RemoteTree(place, context).realize(
-            workspace,
-            transport=Transport.SANDBOX,
-            provider=DRIVER,
-            strategy="provider_defined",
-            remote={"provider": DRIVER, "sandbox_id": handle.place},
-        )
+    async def end(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
+        key, notes, standing = _key_of(handle), list[str](), None
+        async with _cluster(context) as cluster:
+            pod = await cluster.find(handle.place)
+            place = _place(cluster.access, key, context)
+            if pod is not None:
+                pod.tags.demand(f"the pod {pod.name}", context.ledger, listed)
+                pod = await cluster.fence(pod)
+                if pod.running:
+                    standing = await place.find(context)
+                    if standing is not None:
+                        notes.extend(await quieted(place, context, last=mode is ReleaseMode.DESTROY))
+                elif pod.ended:
+                    notes.append(f"what was not brought back cannot be read: the pod {pod.name} has ended: {pod.state}")
+            if mode is not ReleaseMode.DESTROY:
+                if pod is None or pod.ended:
+                    raise Gone(f"the pod {handle.place} is gone: there is nothing to keep")
+                return Released(open_with=_opened(pod, cluster, context), notes=tuple(notes))
 
-    async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
-        place = _of(handle, context)
-        await place.demand(context)
-        own = await asyncio.to_thread(_variables, context.config)
-        return RemoteTarget(
-            place,
-            realization.cwd,
-            env={**own, **context.variables, "LEASEHOLD_LEASE": context.lease_id},
-            described={
-                "kind": "remote",
-                "transport": Transport.SANDBOX.value,
-                "shell_command": "sh",
-                "environment_id": None,
-                "lease_id": context.lease_id,
-                "remote_cwd": realization.cwd,
-            },
-            context=context,
-        )
+            async def remove() -> bool:
+                return pod is not None and await cluster.remove(pod)
 
-    async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
-        await RemoteTree(_of(handle, context), context).baseline()
-
-    async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
-        return await RemoteTree(_of(handle, context), context).sync_back()
-
-    async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
-        return await _release(handle, mode, context, None)
+            return await RemoteTree(place, context).end(standing, remove, Ended(notes=tuple(notes)))
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         async with _cluster(context) as cluster:
             async for pod in cluster.owned(ledger):
                 yield Resource(DRIVER, pod.name, pod.tags, _handle(pod, cluster, context), detail=pod.state)
-
-    async def destroy(self, resource: Resource, context: Context) -> None:
-        await _release(resource.handle, ReleaseMode.DESTROY, context, resource.tags)
-
-    async def recorded(self, handle: Handle, record: str, context: Context) -> int | None:
-        return await recorded(_of(handle, context), record, context)
-
-
-async def _release(handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
-    key, notes, standing = _key_of(handle), list[str](), None
-    async with _cluster(context) as cluster:
-        pod = await cluster.find(handle.place)
-        place = _place(cluster.access, key, context)
-        if pod is not None:
-            if pod.tags.ledger != context.ledger:
-                raise Conflict(f"the pod {pod.name} belongs to another ledger, {pod.tags.ledger}")
-            if listed is not None and pod.tags != listed:
-                raise Conflict(f"the pod {pod.name} bears other tags than when it was listed", hint="sweep again")
-            pod = await cluster.fence(pod)
-            if pod.running:
-                standing = await place.find(context)
-                survivors = await end_remains(place, key, context) if standing is not None else ()
-                if survivors and mode is not ReleaseMode.DESTROY:
-                    raise Unavailable(f"processes of the run still run: {' '.join(map(str, survivors))}")
-            elif pod.ended:
-                notes.append(f"what was not brought back cannot be read: the pod {pod.name} has ended: {pod.state}")
-        if mode is not ReleaseMode.DESTROY:
-            if pod is None or pod.ended:
-                raise Gone(f"the pod {handle.place} is gone: there is nothing to keep")
-            return Released(open_with=_opened(pod, cluster, context), notes=tuple(notes))
-        tree = RemoteTree(place, context)
-        ended = await tree.end(standing)
-        was_there = pod is not None and await cluster.remove(pod)
-        await tree.forget()
-        return Released(was_there, kept=ended.kept, notes=(*notes, *ended.notes))
 
 
 def _cluster(context: Context) -> Cluster:
@@ -221,10 +155,6 @@ def _cluster(context: Context) -> Cluster:
 def _place(access: Access, key: str, context: Context) -> RemotePlace:
     config: KubernetesConfig = context.config
     return RemotePlace(PodLink(access, pod_name(key)), config.root, key)
-
-
-def _of(handle: Handle, context: Context) -> RemotePlace:
-    return _place(Access(context.config), _key_of(handle), context)
 
 
 def _key_of(handle: Handle) -> str:
@@ -248,8 +178,3 @@ def _opened(pod: Pod, cluster: Cluster, context: Context) -> str:
     words += ["-n", cluster.access.namespace, "exec", "-it", pod.name, "-c", CONTAINER, "--"]
     inner = f"cd {config.root}/{pod.tags.key}/tree 2>/dev/null; command -v bash >/dev/null && exec bash; exec sh"
     return shlex.join([*words, "sh", "-c", inner])
-
-
-def _variables(config: KubernetesConfig) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in config.pass_variables if name in os.environ}
-    return {**passed, **{name: SecretRef(value).resolve() for name, value in config.variables.items()}}

@@ -1,0 +1,83 @@
+"""The verbs that all drivers over a link have from one place."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from leasehold.drivers.capabilities import Mode
+from leasehold.drivers.command import Command
+from leasehold.drivers.context import Context
+from leasehold.drivers.errors import Conflict
+from leasehold.drivers.place import Condition, Handle, PlaceRequest, Released, ReleaseMode, Tags
+from leasehold.drivers.ssh import SshConfig
+from leasehold.drivers.workspace import Realization, Workspace
+from shell import ShellDriver
+
+KEY = "ledger-lease-1"
+TAGS = Tags("ledger", "lease", KEY, 1, 0)
+
+
+class Bench:
+    """A place of a driver over a link, with a tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "places"
+        self.source = folder / "source"
+        self.source.mkdir()
+        (self.source / "a").write_text("a\n")
+        self.driver = ShellDriver()
+        self.learned: list[str] = []
+        variables = {"TOKEN": f"file:{folder / 'token'}"}
+        (folder / "token").write_text("s3cret\n")
+        config = {"host": "here", "root": str(self.root), "variables": variables, "pass_variables": ["PASSED"]}
+        self.context = Context(
+            SshConfig.model_validate(config),
+            time.monotonic() + 60,
+            1,
+            "ledger",
+            "lease",
+            folder / "state",
+            learn=self.learned.append,
+        )
+
+    async def make(self) -> tuple[Handle, Realization]:
+        workspace = Workspace(self.source, Mode.COPY)
+        request = PlaceRequest("company", "lease", "run", workspace)
+        handle = await self.driver.acquire(KEY, request, TAGS, self.context)
+        return handle, await self.driver.realize(handle, workspace, self.context)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_commands_get_what_the_config_names_and_secrets_are_learned(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSED", "by name")
+    handle, realization = await bench.make()
+    target = await bench.driver.target(handle, realization, bench.context)
+    result = await target.execute(Command(('echo "$PASSED $TOKEN $LEASEHOLD_LEASE"',), shell=True, timeout=30))
+    await target.close()
+    assert result.stdout.text == "by name s3cret lease\n"
+    assert bench.learned == ["s3cret"]
+    assert await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context) == Released()
+
+
+async def test_another_ledgers_place_stays(bench: Bench) -> None:
+    handle, _ = await bench.make()
+    with pytest.raises(Conflict, match="another ledger, ledger"):
+        await bench.driver.release(handle, ReleaseMode.DESTROY, replace(bench.context, ledger="other"))
+    assert (await bench.driver.inspect(handle, bench.context)).condition is Condition.READY
+
+
+async def test_a_look_says_what_of_a_place_is_gone(bench: Bench) -> None:
+    handle, _ = await bench.make()
+    (bench.root / KEY / "tree").rename(bench.root / "elsewhere")
+    seen = await bench.driver.inspect(handle, bench.context)
+    assert (seen.condition, seen.detail) == (Condition.GONE, f"the tree {bench.root / KEY}/tree is gone from here")
+    (bench.root / KEY).rename(bench.root / "gone")
+    seen = await bench.driver.inspect(handle, bench.context)
+    assert (seen.condition, seen.detail) == (Condition.GONE, f"{bench.root / KEY} is gone from here")
