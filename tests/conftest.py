@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
+import podman
 import pytest
+from docker import Docker
 from leasehold.orchestrator.store.store import Store
+from podman import Podman
 from postgres import PostgresServer, programs
 
 
@@ -147,3 +151,29 @@ def fresh_store(request: pytest.FixtureRequest) -> Callable[[str], str]:
 def store_url(request: pytest.FixtureRequest, fresh_store: Callable[[str], str]) -> str:
     """A fresh store, on SQLite and on PostgreSQL."""
     return fresh_store(request.param)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Docker]:
+    """A docker engine that is shared by the tests of this process."""
+    lacks = docker.lacking()
+    if lacks is not None:
+        _missing(lacks)
+    with tempfile.TemporaryDirectory(prefix="lh-docker-", ignore_cleanup_errors=True) as folder:
+        engine = Docker(Path(folder))
+        engine.start()
+        yield engine
+        engine.stop()
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[Podman]:
+    """A storage of podman's, likewise; podman is no part of CI."""
+    lacks = podman.lacking()
+    if lacks is not None:
+        pytest.skip(lacks)
+    with tempfile.TemporaryDirectory(prefix="lh-podman-", ignore_cleanup_errors=True) as folder:
+        engine = Podman(Path(folder))
+        engine.start()
+        yield engine
+        engine.stop()

@@ -2,35 +2,26 @@
 
 import signal
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import docker
-import podman
 import pytest
 from commandline import CommandLine
-from docker import Docker
-from podman import Podman
+from engine import Engine
 
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture(scope="module", params=["docker", pytest.param("podman", marks=pytest.mark.long)])
-def engine(request: pytest.FixtureRequest, missing: Callable[[str], None]) -> Iterator[Docker | Podman]:
-    """A real engine; podman is no part of CI."""
-    lacks = docker.lacking() if request.param == "docker" else podman.lacking()
-    if lacks is not None:
-        missing(lacks) if request.param == "docker" else pytest.skip(lacks)
-    with tempfile.TemporaryDirectory(prefix="lh-engine-", ignore_cleanup_errors=True) as folder:
-        found = Docker(Path(folder)) if request.param == "docker" else Podman(Path(folder))
-        found.start()
-        yield found
-        found.stop()
+@pytest.fixture(params=["docker", pytest.param("podman", marks=pytest.mark.long)])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A real engine, in which a failed test leaves nothing to the next."""
+    engine: Engine = request.getfixturevalue(f"{request.param}_engine")
+    yield engine
+    engine.clear()
 
 
 @pytest.fixture
-def box(cli: CommandLine, engine: Docker | Podman) -> Callable[..., None]:
+def box(cli: CommandLine, engine: Engine) -> Callable[..., None]:
     """Makes an environment of the engine's: its name, and what is set besides."""
     cli.variables.update(engine.variables)
 
@@ -42,9 +33,7 @@ def box(cli: CommandLine, engine: Docker | Podman) -> Callable[..., None]:
     return add
 
 
-def test_a_life_in_a_container(
-    cli: CommandLine, repository: Path, engine: Docker | Podman, box: Callable[..., None]
-) -> None:
+def test_a_life_in_a_container(cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]) -> None:
     box("box", memory="256m", cpus="1")
     assert cli("env", "probe", "box", "--json", code=0).json["ok"] is True
     ran = cli(
@@ -73,7 +62,7 @@ def test_what_a_container_may_do(cli: CommandLine, repository: Path, box: Callab
 
 
 def test_each_trouble_of_an_engine_is_one_clear_line(
-    cli: CommandLine, repository: Path, engine: Docker | Podman, box: Callable[..., None]
+    cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]
 ) -> None:
     box("nowhere", host="unix:///tmp/leasehold-no-engine")
     down = cli("run", "nowhere", "--", "true", code=125).error
@@ -87,7 +76,7 @@ def test_each_trouble_of_an_engine_is_one_clear_line(
 
 
 def test_a_container_that_was_paused_or_stopped_says_so_and_is_cleaned_up(
-    cli: CommandLine, repository: Path, engine: Docker | Podman, box: Callable[..., None]
+    cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]
 ) -> None:
     box("box")
     for harm in ("pause", "kill"):
@@ -101,7 +90,7 @@ def test_a_container_that_was_paused_or_stopped_says_so_and_is_cleaned_up(
 
 
 def test_what_a_container_that_does_not_start_again_holds_is_kept(
-    cli: CommandLine, repository: Path, engine: Docker | Podman, box: Callable[..., None]
+    cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]
 ) -> None:
     if engine.program == "podman":
         pytest.skip("podman makes no network of its own here")
@@ -128,7 +117,7 @@ def test_what_a_container_that_does_not_start_again_holds_is_kept(
 def test_a_killed_caller_leaves_nothing_that_cleanup_does_not_end(
     cli: CommandLine,
     repository: Path,
-    engine: Docker | Podman,
+    engine: Engine,
     box: Callable[..., None],
     until: Callable[[Callable[[], bool]], None],
 ) -> None:

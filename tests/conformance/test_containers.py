@@ -1,20 +1,17 @@
 """Docker and podman pass the suite against real engines, in the long profile."""
 
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import docker
-import podman
 import pytest
 from docker import Docker
+from engine import Engine
 from leasehold.drivers.conformance import DriverConformance
 from podman import Podman
 
 
 class _Containers(DriverConformance):
-    engine: ClassVar[Docker | Podman]
+    engine: ClassVar[Engine]
     seconds = 120.0
 
     def config(self, folder: Path) -> dict[str, Any]:
@@ -26,30 +23,6 @@ class _Containers(DriverConformance):
     def left(self, folder: Path) -> set[str]:
         mirrors = {path.name for path in (folder / "state" / "mirrors").glob("*") if path.name != ".fences"}
         return self.engine.containers() | mirrors
-
-
-@pytest.fixture(scope="module")
-def docker_engine(missing: Callable[[str], None]) -> Iterator[Docker]:
-    lacks = docker.lacking()
-    if lacks is not None:
-        missing(lacks)
-    with tempfile.TemporaryDirectory(prefix="lh-docker-", ignore_cleanup_errors=True) as folder:
-        engine = Docker(Path(folder))
-        engine.start()
-        yield engine
-        engine.stop()
-
-
-@pytest.fixture(scope="module")
-def podman_engine() -> Iterator[Podman]:
-    lacks = podman.lacking()
-    if lacks is not None:
-        pytest.skip(lacks)
-    with tempfile.TemporaryDirectory(prefix="lh-podman-", ignore_cleanup_errors=True) as folder:
-        engine = Podman(Path(folder))
-        engine.start()
-        yield engine
-        engine.stop()
 
 
 @pytest.mark.long

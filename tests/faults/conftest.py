@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cases import Cases
 from commandline import CommandLine
+from engine import Engine
 from postgres import PostgresServer
 from scenes import SERVER, Scene, clear
 from sshd import Sshd
@@ -106,6 +107,7 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def cases(request: pytest.FixtureRequest, tmp_path: Path, require: Callable[[str], str]) -> Iterator[Cases]:
     """Cases on a fresh store each, with what their scene needs."""
+    engines = list[Engine]()
 
     def prepare(scene: Scene, folder: Path) -> None:
         if scene.needs:
@@ -113,6 +115,11 @@ def cases(request: pytest.FixtureRequest, tmp_path: Path, require: Callable[[str
         if scene.needs == "sshd":
             server: Sshd = request.getfixturevalue("ssh_server")
             (folder / SERVER).write_text(json.dumps(server.config()))
+        if scene.engine is not None:
+            engine: Engine = request.getfixturevalue(f"{scene.engine.program}_engine")
+            if engine not in engines:
+                engines.append(engine)
+            (folder / SERVER).write_text(json.dumps({"folder": str(engine.folder)}))
 
     if request.param == "sqlite":
         made: Path = request.getfixturevalue("made_store")
@@ -128,5 +135,7 @@ def cases(request: pytest.FixtureRequest, tmp_path: Path, require: Callable[[str
             return str(server.url(database))
 
     yield Cases(tmp_path, fresh, prepare, on_a_server=request.param == "postgresql")
+    for engine in engines:
+        engine.clear()
     for folder in tmp_path.glob("case*"):
         clear(folder)

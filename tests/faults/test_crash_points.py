@@ -16,6 +16,8 @@ from scenes import SCENES
 Tried = Callable[..., None]
 LONG = {"scripted": 7, "local copy": 23, "local worktree": 29, "bubblewrap": 29}
 """The long profile takes each so many-th point, each path another; the nightly one takes all, of all scenes."""
+SLOW = {"ssh": 97, "docker": 97, "podman": 97}
+"""Where a verb takes long, the long profile takes each so many-th point of all paths as one row."""
 
 NIGHTLY = (pytest.mark.long, pytest.mark.nightly)
 
@@ -38,22 +40,47 @@ def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, r
     expected = points(path)
     assert cases.log(whole) == expected
     assert is_recovered(cases, whole) == []
-    wrong: dict[str, list[str]] = {}
     kills = range((len(path) + resume) % every, len(expected), every)
-    for kill in kills:
-        case = replace(cases.make(scene, path, kill), resume=resume)
-        assert cases.run(live, case), f"it was not killed {expected[kill]}"
-        assert cases.log(case) == expected[: kill + 1]
-        if found := is_recovered(cases, case):
-            wrong[expected[kill]] = found
-    tried("crash points", killed=len(kills), leaks=len(wrong))
+    found = {expected[kill]: _killed(cases, scene, path, kill, resume=resume) for kill in kills}
+    _judge(found, tried)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("resume", [False, True], ids=["abandoned", "resumed"])
+@pytest.mark.parametrize(("scene", "every"), SLOW.items())
+def test_killed_at_some_points_of_all_paths(cases: Cases, scene: str, every: int, resume: bool, tried: Tried) -> None:
+    row = [(path, kill) for path in PATHS for kill in range(len(points(path)))]
+    kills = row[(2 * resume + cases.on_a_server) * every // 4 :: every]  # each of the four takes others
+    found = {f"{path}: {points(path)[kill]}": _killed(cases, scene, path, kill, resume=resume) for path, kill in kills}
+    _judge(found, tried)
+
+
+def _killed(cases: Cases, scene: str, path: str, kill: int, *, resume: bool) -> list[str]:
+    """What is wrong after one life was killed at that point, and recovered."""
+    expected = points(path)
+    case = replace(cases.make(scene, path, kill), resume=resume)
+    assert cases.run(live, case), f"it was not killed {expected[kill]}"
+    assert cases.log(case) == expected[: kill + 1]
+    return is_recovered(cases, case)
+
+
+def _judge(found: dict[str, list[str]], tried: Tried) -> None:
+    wrong = {point: trouble for point, trouble in found.items() if trouble}
+    tried("crash points", killed=len(found), leaks=len(wrong))
     assert wrong == {}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
-    ("scene", "every"), [("scripted", 61), *(pytest.param(scene, 1, marks=pytest.mark.nightly) for scene in SCENES)]
+    ("scene", "every"),
+    [
+        ("scripted", 61),
+        *(
+            pytest.param(scene, 61 if scene in ("docker", "podman") else 1, marks=pytest.mark.nightly)
+            for scene in SCENES
+        ),
+    ],
 )
 def test_killed_again_in_the_recovery(cases: Cases, scene: str, every: int, path: str, tried: Tried) -> None:
     """The recovery is killed too, at each of its own points in turn; a third process ends what is left."""

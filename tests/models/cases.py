@@ -25,6 +25,7 @@ FORKS.set_forkserver_preload(
         "leasehold.orchestrator.store.postgres_backend",
         "leasehold.drivers.local",
         "leasehold.drivers.sandbox.bubblewrap",
+        "leasehold.drivers.sandbox.container",
         "leasehold.drivers.scripted",
         "leasehold.drivers.ssh",
         "alembic.command",

@@ -15,6 +15,7 @@ from sqlalchemy import delete
 
 def sweep(case: Case) -> None:
     """Plant, sweep and judge; what is wrong is written to ``found``."""
+    SCENES[case.scene].enter(case.folder)
     (case.folder / "found").write_text(json.dumps(asyncio.run(_sweep(case))))
 
 

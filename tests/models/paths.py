@@ -169,6 +169,7 @@ def journals(case: Case) -> list[list[Entry]]:
 def _noting(case: Case, work: Any) -> None:
     if case.bug is not None:
         BUGS[case.bug][1]()
+    SCENES[case.scene].enter(case.folder)
     try:
         asyncio.run(work)
     except BaseException:

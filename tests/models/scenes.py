@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docker import Docker
+from engine import Engine
 from leasehold.drivers import Driver
 from leasehold.drivers.local import LocalDriver
 from leasehold.drivers.sandbox.bubblewrap import BubblewrapDriver
+from leasehold.drivers.sandbox.container import DockerDriver, PodmanDriver
 from leasehold.drivers.scripted import Provider, Reply, ScriptedDriver
 from leasehold.drivers.scripted.shelf import FolderShelf
 from leasehold.drivers.ssh import SshDriver
+from podman import Podman
 
-SERVER = "server.json"
+SERVER = "server.json"  # what a test says of the server that it started
 FAILING = "echo no >&2; exit 3"  # a provision command that fails, wherever it runs
 
 
@@ -30,7 +34,7 @@ class Scene:
 
     ``config`` makes the environment's config out of the case's folder. ``standing`` lists the provider's ids
     of the places that are there, and ``beside`` whatever else would be left behind. ``executes``: commands run
-    for real. ``needs`` is a program that must be there.
+    for real. ``needs`` is a program that must be there, ``engine`` the container engine in which places stand.
     """
 
     name: str
@@ -42,6 +46,12 @@ class Scene:
     git: bool = False
     executes: bool = True
     needs: str = ""
+    engine: type[Engine] | None = None
+
+    def enter(self, folder: Path) -> None:
+        """Be a process that can reach the places of this folder."""
+        if self.engine is not None:
+            os.environ.update(_engine(self.engine, folder).variables)
 
     def workspace(self, folder: Path) -> Path:
         """The tree that the runs of this folder work on, made where it is not there."""
@@ -130,6 +140,26 @@ def _ssh(folder: Path) -> dict[str, Any]:
     return {**json.loads((folder / SERVER).read_text()), "root": str(folder / "places")}
 
 
+def _engine(kind: type[Engine], folder: Path) -> Engine:
+    """The engine that the test started."""
+    return kind(Path(json.loads((folder / SERVER).read_text())["folder"]))
+
+
+def _containers(name: str, driver: Callable[[], Driver], kind: type[Engine]) -> Scene:
+    """Containers of an engine: what stands is what the engine lists, volumes too."""
+
+    def config(folder: Path) -> dict[str, Any]:
+        return _engine(kind, folder).config()
+
+    def standing(folder: Path) -> list[str]:
+        return _engine(kind, folder).names()
+
+    def beside(folder: Path) -> list[str]:
+        return [*(f"volume {name}" for name in _engine(kind, folder).volumes()), *_mirrors(folder)]
+
+    return Scene(name, driver, "copy", config, standing, beside, engine=kind)
+
+
 def _mirrors(folder: Path) -> list[str]:
     """What a remote place has on this side."""
     mirrors = folder / "state" / "mirrors"
@@ -144,12 +174,14 @@ SCENES = {
         Scene("local worktree", LocalDriver, "git_worktree", _local, _local_standing, _worktrees, git=True),
         Scene("bubblewrap", BubblewrapDriver, "copy", _bubblewrap, _below, processes, needs="bwrap"),
         Scene("ssh", SshDriver, "copy", _ssh, _below, _mirrors, needs="sshd"),
+        _containers("docker", DockerDriver, Docker),
+        _containers("podman", PodmanDriver, Podman),
     )
 }
 
 
 def clear(folder: Path) -> None:
-    """End what a failed case left, so that the next begins clean."""
+    """End what a failed case left on this machine, so that the next begins clean."""
     for name in processes(folder):
         os.kill(int(name.split()[1]), 9)
     shutil.rmtree(folder, ignore_errors=True)

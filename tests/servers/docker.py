@@ -5,11 +5,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from image import BINDS, NAME, image_tar
+from engine import Engine
+from image import NAME, image_tar
 
 _WORDS = "--iptables=false --ip6tables=false --bridge=none --ip-forward=false --ip-masq=false --storage-driver=overlay2"
 
@@ -22,19 +22,17 @@ def lacking() -> str | None:
     return None if os.geteuid() == 0 else "dockerd needs root"
 
 
-class Docker:
+class Docker(Engine):
     """One engine. Its socket's path is short: a socket's has at most 107 bytes."""
 
     program = "docker"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.host = f"unix://{folder}/s"
-        self.variables: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, with the tests' image in it."""
         folders = ["--data-root", self.folder / "data", "--exec-root", self.folder / "exec"]
         words = [*_WORDS.split(), *folders, "--pidfile", self.folder / "pid", "-H", self.host]
         with (self.folder / "log").open("ab") as log:
@@ -59,19 +57,8 @@ class Docker:
             self._process = None
 
     def ask(self, *words: str, stdin: bytes = b"", check: bool = True) -> "subprocess.CompletedProcess[bytes]":
-        """Ask the engine by its command line."""
         argv = ["docker", "--host", self.host, *words]
         return subprocess.run(argv, input=stdin, capture_output=True, timeout=60, check=check)
 
-    def containers(self) -> set[str]:
-        """The names of all its containers, by its own listing, and of their volumes."""
-        names = self.ask("ps", "-a", "--format", "{{.Names}}").stdout + self.ask("volume", "ls", "-q").stdout
-        return set(names.decode().split())
-
     def config(self) -> dict[str, Any]:
-        """What an environment is told."""
-        return {"image": NAME, "host": self.host, "read_only": list[str](_binds())}
-
-
-def _binds() -> Sequence[str]:
-    return [path for path in BINDS if Path(path).exists()]
+        return {**super().config(), "host": self.host}

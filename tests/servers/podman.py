@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
-from image import BINDS, NAME, image_tar
+from engine import Engine
+from image import NAME, image_tar
 
 _ENGINE = """
 [containers]
@@ -26,13 +26,13 @@ def lacking() -> str | None:
     return None if os.geteuid() == 0 else "the tests run podman as root"
 
 
-class Podman:
-    """A storage. ``variables`` are those by which podman finds it."""
+class Podman(Engine):
+    """A storage: there is no daemon."""
 
     program = "podman"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.variables = {
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
@@ -52,10 +52,3 @@ class Podman:
     def ask(self, *words: str, stdin: bytes = b"", check: bool = True) -> "subprocess.CompletedProcess[bytes]":
         env = {**os.environ, **self.variables}
         return subprocess.run(["podman", *words], input=stdin, capture_output=True, timeout=60, check=check, env=env)
-
-    def containers(self) -> set[str]:
-        names = self.ask("ps", "-a", "--format", "{{.Names}}").stdout + self.ask("volume", "ls", "-q").stdout
-        return set(names.decode().split())
-
-    def config(self) -> dict[str, Any]:
-        return {"image": NAME, "read_only": [path for path in BINDS if Path(path).exists()]}
