@@ -13,10 +13,12 @@ from typing import Any
 import docker
 import podman
 import pytest
+import sshd
 from docker import Docker
 from leasehold.orchestrator.store.store import Store
 from podman import Podman
 from postgres import PostgresServer, programs
+from sshd import Sshd
 
 
 @pytest.fixture
@@ -151,6 +153,17 @@ def fresh_store(request: pytest.FixtureRequest) -> Callable[[str], str]:
 def store_url(request: pytest.FixtureRequest, fresh_store: Callable[[str], str]) -> str:
     """A fresh store, on SQLite and on PostgreSQL."""
     return fresh_store(request.param)
+
+
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """An sshd that is shared by the tests of this process."""
+    if sshd.program() is None:
+        _missing("sshd is not installed")
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

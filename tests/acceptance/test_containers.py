@@ -1,6 +1,5 @@
 """Containers from outside: ``leasehold`` on a real docker engine and on podman."""
 
-import signal
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,24 +110,4 @@ def test_what_a_container_that_does_not_start_again_holds_is_kept(
         assert there is not None
         assert there.read() == b"there\n"
         assert "changed/b.txt" in tar.getnames()
-    assert engine.containers() == set()
-
-
-def test_a_killed_caller_leaves_nothing_that_cleanup_does_not_end(
-    cli: CommandLine,
-    repository: Path,
-    engine: Engine,
-    box: Callable[..., None],
-    until: Callable[[Callable[[], bool]], None],
-) -> None:
-    box("box")
-    script = "env -i setsid sleep 611 & echo up; exec sleep 611"
-    process = cli.start("run", "box", "--ttl", "1h", "--", "sh", "-c", script)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    [name] = [name for name in engine.containers() if name.startswith("leasehold-")]
-    process.send_signal(signal.SIGKILL)
-    until(lambda: b"sleep 611" not in engine.ask("top", name, "-eo", "pid,args").stdout)
-    [lease] = cli("ls", "--json", code=0).json
-    cli("fail", lease["id"], "--force", "--reason", "its caller was killed", code=0)
     assert engine.containers() == set()

@@ -3,14 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commandline import CommandLine, gone
-from sshd import Sshd, program
+from sshd import Sshd
 from stores import on_sqlite
 
 pytestmark = [pytest.mark.timeout(180), on_sqlite]
@@ -18,16 +17,9 @@ pytestmark = [pytest.mark.timeout(180), on_sqlite]
 Until = Callable[[Callable[[], bool]], None]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    if program() is None:
-        if os.environ.get("LEASEHOLD_REQUIRE") == "all":
-            pytest.fail("sshd is not installed")
-        pytest.skip("sshd is not installed")
-    server = Sshd(tmp_path_factory.mktemp("sshd"))
-    server.start()
-    yield server
-    server.stop()
+@pytest.fixture
+def server(ssh_server: Sshd) -> Sshd:
+    return ssh_server
 
 
 @pytest.fixture
@@ -51,37 +43,6 @@ def nothing_left(cli: CommandLine, root: Path) -> None:
     cli("verify", code=0)
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source of a published project that is not ours, as its index has it."""
-    folder = tmp_path_factory.mktemp("published")
-    words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder)]
-    done = subprocess.run([*words, "six==1.17.0"], capture_output=True, text=True, timeout=120, check=False)
-    archives = list(folder.glob("six-*.tar.gz"))
-    if not archives:
-        pytest.skip(f"no package index: {done.stderr[-200:]}")
-    with tarfile.open(archives[0]) as tar:
-        tar.extractall(folder, filter="data")
-    return folder / "six-1.17.0"
-
-
-@pytest.mark.long
-def test_a_published_project_runs_its_own_tests_there(
-    cli: CommandLine, server: Sshd, root: Path, published: Path
-) -> None:
-    add(cli, server, root)
-    run = ("run", "far", "--workspace", str(published), "--provision", "python3 --version > .provisioned")
-    tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    ran = cli(*run, "--", *tests, "test_six.py", code=0)
-    assert " passed" in ran.stdout
-    ran = cli(*run, "--", "sh", "-c", f"echo 'def test(): assert 0' > test_mine.py; {' '.join(tests)} test_mine.py")
-    assert ran.code == 1
-    assert "1 failed" in ran.stdout
-    assert not (published / "test_mine.py").exists()
-    assert not (published / ".provisioned").exists()
-    nothing_left(cli, root)
-
-
 def test_a_change_comes_back(cli: CommandLine, server: Sshd, root: Path, repository: Path) -> None:
     (repository / ".git" / "info" / "exclude").write_text("secret\n")
     (repository / "secret").write_text("of this machine\n")
@@ -97,31 +58,6 @@ def test_a_change_comes_back(cli: CommandLine, server: Sshd, root: Path, reposit
     assert (repository / "secret").read_text() == "of this machine\n"
     log = subprocess.run(["git", "log", "--format=%s"], cwd=repository, capture_output=True, text=True, check=True)
     assert log.stdout.split() == ["far", "one"]
-    nothing_left(cli, root)
-
-
-def test_a_file_changed_on_both_sides_is_named_and_neither_version_is_lost(
-    cli: CommandLine, server: Sshd, root: Path, repository: Path, tmp_path: Path, until: Until
-) -> None:
-    add(cli, server, root)
-    gate = tmp_path / "gate"
-    script = f"echo there > a.txt; echo up; until [ -e {gate} ]; do sleep 0.05; done"
-    running = cli.start("run", "far", "--", "sh", "-c", script)
-    assert running.stdout is not None
-    assert running.stdout.readline() == "up\n"
-    (repository / "a.txt").write_text("here\n")
-    gate.write_text("")
-    ran = cli.finish(running)
-    assert ran.code == 125
-    assert "workspace_sync_failed" in ran.stderr
-    assert "a.txt" in ran.stderr
-    assert (repository / "a.txt").read_text() == "here\n"
-    lease = cli.lease()["id"]
-    kept = subprocess.run(
-        ["git", "show", f"refs/leasehold/{lease}:a.txt"], cwd=repository, capture_output=True, text=True, check=True
-    )
-    assert kept.stdout == "there\n"
-    cli("release", lease, code=0)
     nothing_left(cli, root)
 
 
@@ -164,24 +100,6 @@ def test_changes_are_kept_by_a_machine_that_has_no_mirror_of_the_place(
         names = tar.getnames()
     assert {"changed/a.txt", "changed/b.txt"} <= set(names)
     assert "changed/run.sh" not in names
-    nothing_left(cli, root)
-
-
-def test_a_caller_killed_while_a_command_runs_leaves_nothing(
-    cli: CommandLine, server: Sshd, root: Path, repository: Path, until: Until
-) -> None:
-    add(cli, server, root)
-    claim = {"LEASEHOLD_CLAIM_SECONDS": "1"}
-    script = "setsid sleep 300 & env -i sleep 300 & echo $$ $!; wait"
-    running = cli.start("run", "far", "--", "sh", "-c", script, variables=claim)
-    assert running.stdout is not None
-    pids = [int(word) for word in running.stdout.readline().split()]
-    running.kill()
-    running.wait(30)
-    until(lambda: all(gone(pid) for pid in pids))
-    lease = cli.lease()["id"]
-    until(lambda: cli("show", lease, "--json", variables=claim).json["stuck"] is not None)
-    cli("replay", "--stuck", code=0, variables=claim)
     nothing_left(cli, root)
 
 

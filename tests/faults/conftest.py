@@ -95,15 +95,6 @@ def small(folder: Path, require: Callable[[str], str]) -> Iterator[Callable[[int
         subprocess.run(["umount", "-l", path], check=True, timeout=30)
 
 
-@pytest.fixture(scope="session")
-def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """An sshd of the tests' own."""
-    server = Sshd(tmp_path_factory.mktemp("sshd"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def cases(request: pytest.FixtureRequest, tmp_path: Path, require: Callable[[str], str]) -> Iterator[Cases]:
     """Cases on a fresh store each, with what their scene needs."""
