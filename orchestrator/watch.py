@@ -23,19 +23,20 @@ class Overdue(Exception):
 class Watch:
     """One piece of work, awaited by the task that made the watch."""
 
-    __slots__ = ("_before", "_task", "deadline", "why")
+    __slots__ = ("_before", "_over", "_task", "deadline", "why")
 
     def __init__(self, deadline: float = math.inf) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task: asyncio.Task[Any] = task
         self._before = task.cancelling()
+        self._over = False
         self.deadline = deadline
         self.why: type[Exception] | None = None
 
     def cut(self, why: type[Exception] = Stopped) -> None:
-        """Have the work end now. The first reason counts."""
-        if self.why is None:
+        """Have the work end now, where it has not. The first reason counts."""
+        if self.why is None and not self._over:
             self.why = why
             self._task.cancel()
 
@@ -44,7 +45,8 @@ class Watch:
         return None if self._task.cancelling() - 1 > self._before else self.why
 
     def settle(self) -> None:
-        """The work has ended: a cut is no longer a cancellation of the task."""
+        """The work has ended: a cut is no longer a cancellation of the task, whatever that awaits now."""
+        self._over = True
         if self.why is not None:
             self._task.uncancel()
 

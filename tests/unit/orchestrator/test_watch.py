@@ -52,6 +52,17 @@ async def test_work_that_ends_in_time_is_left_alone() -> None:
     assert soon.why is None
 
 
+async def test_a_cut_that_comes_after_the_work_ends_nothing_else_of_its_task() -> None:
+    watch = Watch()
+    await Watches().over(watch, asyncio.sleep(0))
+    asyncio.get_running_loop().call_soon(watch.cut)  # while the task looks why the work failed
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
 async def test_what_is_told_to_stop_ends_with_that_reason() -> None:
     begun = asyncio.Event()
     made: list[Watch] = []
