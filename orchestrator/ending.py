@@ -15,6 +15,7 @@ from leasehold.orchestrator.verbs import Verbs
 from leasehold.orchestrator.watch import Watch
 from leasehold.states import (
     CLEANUP_EVENTS,
+    DUE,
     ENDED,
     CleanupEvent,
     CleanupState,
@@ -32,7 +33,6 @@ from leasehold.states import (
     plan_row,
 )
 
-_DUE = (CleanupState.PENDING, CleanupState.FAILED)
 _LONGEST_PAUSE = 1800.0
 _CLOSE_SECONDS = 30.0
 
@@ -80,7 +80,7 @@ class Ending:
     async def place(self, lease: Lease, event: CleanupEvent | None = None) -> None:
         """End the place as the policy says. What goes wrong is recorded, never raised over a first error."""
         await self.let_go(lease)
-        if lease.ahead.cleanup in _DUE:
+        if lease.ahead.cleanup in DUE:
             event = event or self._ending(lease)
             step = Step(str(event))
             try:

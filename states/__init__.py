@@ -3,6 +3,7 @@
 from leasehold.states.cleanup import (
     CLEANUP_EVENTS,
     CLEANUP_TABLE,
+    DUE,
     CleanupEvent,
     CleanupState,
     CleanupTransition,
@@ -32,6 +33,7 @@ from leasehold.states.status import STATUS_TABLE, Status, StatusRow, Stuck, clea
 __all__ = [
     "CLEANUP_EVENTS",
     "CLEANUP_TABLE",
+    "DUE",
     "ENDED",
     "GUARDS",
     "HOLDING",

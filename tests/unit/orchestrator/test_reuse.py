@@ -186,6 +186,30 @@ async def test_a_secret_that_changed_replaces(
     await third.fail("done")
 
 
+async def test_a_workspace_is_provisioned_once_each_time_it_is_realized(
+    orchestrator: Orchestrator, tree: Path, tmp_path: Path
+) -> None:
+    """Pain: provisioning runs again on every reuse, before the files are there, or never."""
+    (tree / "source").write_text("one\n")
+    log = tmp_path / "log"
+    config = {"root": str(tmp_path / "places")}
+    await orchestrator.environments.add("default", "place", "local", config, policy=BY_ENVIRONMENT)
+    request: dict[str, Any] = {"environment": "place", "workspace": tree, "mode": "copy"}
+    request["provision"] = f"cat source >> {log} && cp source made"
+    first = await orchestrator.acquire(**request)
+    assert (await first.exec("cat", "made")).stdout.text == "one\n"
+    await first.release()
+    (tree / "source").write_text("two\n")
+    second = await orchestrator.acquire(**request)
+    assert (await acquired(orchestrator, second)).details["resumed"]
+    assert (await second.exec("cat", "made")).stdout.text == "two\n"
+    await second.detach()
+    third = await orchestrator.attach(second.id)
+    assert (await third.exec("cat", "made")).stdout.text == "two\n"
+    assert log.read_text() == "one\ntwo\n"
+    await third.fail("done")
+
+
 async def test_archiving_ends_what_is_parked(orchestrator: Orchestrator, tree: Path, provider: Provider) -> None:
     await environment(orchestrator)
     first = await parked(orchestrator, tree)
