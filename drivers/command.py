@@ -1,7 +1,8 @@
 """A command and its result."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -64,6 +65,18 @@ class Command:
     streams: Streams | None = None
     terminal: bool = False
     record: str | None = None
+
+    def within(self, seconds: float) -> "Command":
+        """The same, ended after so many seconds at the latest; where they are infinite, by its own timeout alone."""
+        left = seconds if self.timeout is None else min(seconds, self.timeout)
+        return replace(self, timeout=left if math.isfinite(left) else None)
+
+
+def record_name(record: str) -> str:
+    """A record's name, which is that of a file. Raises ``ValueError``."""
+    if not record or "/" in record or "\0" in record:
+        raise ValueError(f"a record's name is that of a file: {record!r}")
+    return record
 
 
 @dataclass(frozen=True, slots=True)

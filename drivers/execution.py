@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leasehold.drivers.channel import Channel
-from leasehold.drivers.command import Command, Outcome, Result
+from leasehold.drivers.command import Command, Outcome, Result, record_name
 from leasehold.drivers.confinement import Confinement
 from leasehold.drivers.descendants import KILL_BOUND
 from leasehold.drivers.errors import Gone, Unavailable, Unusable
@@ -212,7 +212,7 @@ def recorded(folder: Path, record: str) -> int | None:
     128 and the signal's number where a signal ended it that we did not send.
     """
     try:
-        text = (folder / "commands" / f"{_plain(record)}.json").read_text()
+        text = (folder / "commands" / f"{record_name(record)}.json").read_text()
     except FileNotFoundError:
         return None
     return int(json.loads(text)["exit_code"])
@@ -249,7 +249,7 @@ def _request(command: Command, cwd: Path, variables: Mapping[str, str], pause: f
         "timeout": command.timeout,
         "pause": pause,
         "group": group if command.terminal else None,
-        "record": None if command.record is None else _plain(command.record),
+        "record": None if command.record is None else record_name(command.record),
     }
 
 
@@ -277,10 +277,3 @@ def _result(report: "Report", running: Running, command: Command, cwd: Path) -> 
         duration=report["duration"],
         error=what,
     )
-
-
-def _plain(record: str) -> str:
-    """A record's name, which is that of a file. Raises ``ValueError``."""
-    if not record or "/" in record or "\0" in record:
-        raise ValueError(f"a record's name is that of a file: {record!r}")
-    return record

@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from leasehold.drivers.driver import Check
-from leasehold.drivers.errors import DriverError
+from leasehold.drivers.errors import DriverError, TimedOut
 
 
 class Sick(Exception):
@@ -13,6 +13,17 @@ class Sick(Exception):
     def __init__(self, detail: str, mend: str) -> None:
         super().__init__(detail)
         self.mend = mend
+
+
+def bound(who: str, seconds: float, *, hint: str) -> Callable[[], None]:
+    """A ``check`` that raises ``TimedOut`` from so many seconds on."""
+    end = time.monotonic() + seconds
+
+    def check() -> None:
+        if time.monotonic() > end:
+            raise TimedOut(f"{who} gave no answer within {seconds:.0f} s", hint=hint)
+
+    return check
 
 
 async def timed(name: str, ask: Callable[[], Awaitable[str]]) -> Check:

@@ -6,11 +6,12 @@ import fcntl
 import inspect
 import os
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from leasehold.drivers.command import Output
 
 _CHUNK = 65536
+_GRACE = 0.25
 
 
 class Drain:
@@ -108,6 +109,17 @@ class Drain:
             self.done.cancel()
         else:
             self.done.set_exception(error)
+
+
+async def finish_all(drains: Sequence[Drain]) -> None:
+    """The command has ended: take what is in its streams, without waiting for what it left behind to close them."""
+    unfinished = [drain.done for drain in drains if not drain.done.done()]
+    if unfinished:
+        await asyncio.wait(unfinished, timeout=_GRACE)
+    for drain in drains:
+        drain.finish()
+    for drain in drains:
+        await drain.done
 
 
 class Feed:

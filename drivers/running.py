@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from leasehold.drivers.channel import Channel
 from leasehold.drivers.command import Command, Output
 from leasehold.drivers.link import Link
-from leasehold.drivers.pipe import Drain, Feed
+from leasehold.drivers.pipe import Drain, Feed, finish_all
 
 if TYPE_CHECKING:
     from leasehold.drivers.frame import Report, Request
-
-_GRACE = 0.25
 
 
 class Running:
@@ -76,7 +74,7 @@ class Running:
             return None
         report: Report | None = answer.result() if answer.done() and not answer.cancelled() else None
         self._goes_on = report is not None and report["outcome"] == "exited"
-        await self._rest()
+        await finish_all(self._drains)
         return report
 
     def end(self) -> None:
@@ -126,16 +124,6 @@ class Running:
                 return
             for future in done - {answer, let_go}:
                 future.result()
-
-    async def _rest(self) -> None:
-        """Take what is in the streams. What was left behind and holds them open is not waited for."""
-        unfinished = [drain.done for drain in self._drains if not drain.done.done()]
-        if unfinished:
-            await asyncio.wait(unfinished, timeout=_GRACE)
-        for drain in self._drains:
-            drain.finish()
-        for drain in self._drains:
-            await drain.done
 
 
 async def _within(answer: "asyncio.Future[Report]", seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,13 @@ class SecretRef(str):
         except (OSError, subprocess.SubprocessError) as error:
             raise Refused(f"{kind}: the command failed ({error.__class__.__name__})") from None
         return done.stdout.rstrip("\n")
+
+
+def can_be_read(references: Collection[str]) -> str:
+    """Read secrets, and say how many there are. May block. Raises ``Refused`` for one that cannot be read."""
+    for reference in references:
+        SecretRef(reference).resolve()
+    return f"{len(references)} can be read"
 
 
 def _parse(value: Any) -> SecretRef:

@@ -4,9 +4,10 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from leasehold.drivers.git import Git, Ran
 
@@ -39,6 +40,18 @@ class Snapshot:
     ref: str | None
     nested: tuple[bytes, ...]
     unread: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tree": self.tree,
+            "head": self.head,
+            "ref": self.ref,
+            "nested": [os.fsdecode(name) for name in self.nested],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Snapshot":
+        return cls(value["tree"], value["head"], value["ref"], tuple(os.fsencode(name) for name in value["nested"]))
 
 
 class Snapshots:

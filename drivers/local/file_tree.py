@@ -51,6 +51,14 @@ class FileBaseline:
             (kept[0], Kept(**kept[1])) if kept else None,
         )
 
+    @classmethod
+    def demand(cls, place: Place) -> "FileBaseline":
+        """As ``read``. Raises ``Damaged`` where there is none."""
+        baseline = cls.read(place)
+        if baseline is None:
+            raise place.lost()
+        return baseline
+
     def write(self, place: Place) -> None:
         kept = (self.kept[0], asdict(self.kept[1])) if self.kept else None
         files = manifest.to_json(self.files)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from leasehold.drivers import manifest
 from leasehold.drivers.context import Context
@@ -51,11 +50,9 @@ class Baseline:
         value = read_json(place.folder / _FILE)
         if value is None:
             return None
-        facts = value["snapshot"]
-        nested = tuple(os.fsencode(name) for name in facts["nested"])
         kept = value["kept"]
         return cls(
-            Snapshot(facts["tree"], facts["head"], facts["ref"], nested),
+            Snapshot.from_json(value["snapshot"]),
             value["explicit"],
             manifest.from_json(value["nested"]),
             value["refs"],
@@ -63,14 +60,20 @@ class Baseline:
             (kept[0], kept[1], tuple(Kept(**one) for one in kept[2])) if kept else None,
         )
 
+    @classmethod
+    def demand(cls, place: Place) -> "Baseline":
+        """As ``read``. Raises ``Damaged`` where there is none."""
+        baseline = cls.read(place)
+        if baseline is None:
+            raise place.lost()
+        return baseline
+
     def write(self, place: Place) -> None:
-        facts: dict[str, Any] = asdict(self.snapshot)
-        facts["nested"] = [os.fsdecode(name) for name in self.snapshot.nested]
         kept = (*self.kept[:2], [asdict(one) for one in self.kept[2]]) if self.kept else None
         write_json(
             place.folder / _FILE,
             {
-                "snapshot": facts,
+                "snapshot": self.snapshot.to_json(),
                 "explicit": self.explicit,
                 "nested": manifest.to_json(self.nested),
                 "refs": self.refs,

@@ -48,11 +48,9 @@ class GitPlan:
         value = read_json(place.folder / _FILE)
         if value is None:
             return None
-        now = value["now"]
-        nested = tuple(os.fsencode(name) for name in now["nested"])
         return cls(
             tuple(Item.from_json(item) for item in value["items"]),
-            Snapshot(now["tree"], now["head"], now["ref"], nested),
+            Snapshot.from_json(value["now"]),
             value["commits"],
             value["tip"],
             value["tip_made"],
@@ -64,7 +62,7 @@ class GitPlan:
     def write(self, place: Place) -> None:
         value: dict[str, Any] = asdict(self)
         value["items"] = [item.to_json() for item in self.items]
-        value["now"]["nested"] = [os.fsdecode(name) for name in self.now.nested]
+        value["now"] = self.now.to_json()
         value["passed_over"] = [os.fsdecode(name) for name in self.passed_over]
         write_json(place.folder / _FILE, value)
 

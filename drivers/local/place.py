@@ -132,6 +132,10 @@ class Place:
             if tags != found[0]:
                 self._write(self.folder, tags, found[1].data)
 
+    def lost(self) -> Damaged:
+        """What it means that a realized tree has no baseline."""
+        return Damaged(f"the place {self.key} has lost how its tree began")
+
     def realized(self) -> dict[str, Any] | None:
         """What ``realize`` has written down of its work."""
         return read_json(self.folder / _REALIZED)

@@ -1,11 +1,9 @@
 """A local place to execute in."""
 
 import asyncio
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,16 +42,14 @@ class LocalTarget:
 
     async def execute(self, command: Command) -> Result:
         self._guard()
-        left = self._context.remaining()
-        timeout = left if command.timeout is None else min(left, command.timeout)
-        bounded = replace(command, timeout=timeout if math.isfinite(timeout) else None)
+        bounded = command.within(self._context.remaining())
         return await self._supervision.execute(bounded, cwd=self._cwd, env=self._env, stop=self._context.stop)
 
     async def put(self, source: Path, path: str) -> None:
-        await self._moved(lambda: _copy(source, self._cwd / path))
+        await self._moved(lambda: copy_to(source, self._cwd / path))
 
     async def get(self, path: str, dest: Path) -> None:
-        await self._moved(lambda: _copy(self._cwd / path, dest))
+        await self._moved(lambda: copy_to(self._cwd / path, dest))
 
     async def read(self, path: str, limit: int | None = None) -> bytes:
         def work() -> bytes:
@@ -91,7 +87,8 @@ class LocalTarget:
             raise Refused(f"the file could not be moved: {error}") from error
 
 
-def _copy(source: Path, dest: Path) -> None:
+def copy_to(source: Path, dest: Path) -> None:
+    """Put what is at ``source`` where it is wanted: a file replaces what is there, a folder goes into it."""
     dest.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir() and not source.is_symlink():
         if dest.exists() and not dest.is_dir():

@@ -1,6 +1,6 @@
 """What each mode of a workspace does with a place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,14 +27,18 @@ class Ended:
         """For a summary, where an earlier tree was ended to make room."""
         return [f"earlier changes are kept in {kept.where}" for kept in self.kept]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> "Ended | None":
-        """As ``realized.json`` remembers it: an end that was begun keeps nothing a second time."""
+    def once(cls, place: Place, facts: Mapping[str, Any], keep: "Callable[[], Ended]") -> "Ended":
+        """``keep``, remembered in ``realized.json``: an end that was begun keeps nothing a second time.
+
+        From here on the tree is taken apart: what is missing then is no change of the run's.
+        """
         value = facts.get("ended")
-        return cls(tuple(Kept(**kept) for kept in value["kept"]), tuple(value["notes"])) if value else None
+        if value:
+            return cls(tuple(Kept(**kept) for kept in value["kept"]), tuple(value["notes"]))
+        ended = keep()
+        place.write_realized({**facts, "ended": asdict(ended)})
+        return ended
 
 
 class Tree(Protocol):

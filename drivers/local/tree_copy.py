@@ -7,7 +7,7 @@ from typing import Any
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Problem
-from leasehold.drivers.errors import Damaged, Gone, Unusable
+from leasehold.drivers.errors import Gone, Unusable
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.local.file_tree import FileBaseline, FileTree, keep_whole
 from leasehold.drivers.local.git_baseline import Baseline
@@ -20,7 +20,7 @@ from leasehold.drivers.place import Handle
 from leasehold.drivers.removal import open_up_tree, remove_tree
 from leasehold.drivers.shown import shown
 from leasehold.drivers.snapshot import Snapshots
-from leasehold.drivers.tree_copying import TreeCopying, special_note
+from leasehold.drivers.tree_copying import Earlier, Sink, TreeCopying, special_note
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
 
@@ -86,7 +86,15 @@ class TreeCopy:
         )
 
     def _copying(
-        self, place: Place, source: Path, excludes: Excludes, context: Context, *, digests: bool
+        self,
+        place: Place,
+        source: Path,
+        excludes: Excludes,
+        context: Context,
+        *,
+        digests: bool,
+        sink: Sink | None = None,
+        earlier: Earlier | None = None,
     ) -> TreeCopying:
         return TreeCopying(
             source,
@@ -96,6 +104,8 @@ class TreeCopy:
             digests=digests,
             check=context.check,
             progress=context.progress,
+            sink=sink,
+            earlier=earlier,
         )
 
     def _clear(self, place: Place, context: Context) -> None:
@@ -145,11 +155,7 @@ class TreeCopy:
         return ended
 
     def _end(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
-        ended = Ended.read(facts)
-        if ended is None:
-            ended = self._keep(place, facts, context)
-            # From here on the tree is taken apart: what is missing then is no change of the run's.
-            place.write_realized({**facts, "ended": ended.to_json()})
+        ended = Ended.once(place, facts, lambda: self._keep(place, facts, context))
         self._clear(place, context)
         return ended
 
@@ -184,14 +190,11 @@ def _whole_repository(place: Place, source: Path, excludes: Excludes, context: C
 
 
 def _git_tree(place: Place, facts: dict[str, Any], context: Context) -> GitTree:
-    baseline = Baseline.read(place)
-    if baseline is None:
-        raise Damaged(f"the place {place.key} has lost how its tree began")
     source = Path(facts["source"])
     return GitTree(
         _snapshots(place, context),
         Repository.around(source, place.git(source, context)),
-        baseline,
+        Baseline.demand(place),
         facts["lease_id"],
         facts["start"],
         facts["start_ref"],
@@ -203,10 +206,8 @@ def _git_tree(place: Place, facts: dict[str, Any], context: Context) -> GitTree:
 
 
 def _file_tree(place: Place, facts: dict[str, Any]) -> FileTree:
-    baseline = FileBaseline.read(place)
-    if baseline is None:
-        raise Damaged(f"the place {place.key} has lost how its tree began")
-    return FileTree(place.tree, Path(facts["source"]), facts["lease_id"], baseline, Excludes(facts["excludes"]))
+    baseline, excludes = FileBaseline.demand(place), Excludes(facts["excludes"])
+    return FileTree(place.tree, Path(facts["source"]), facts["lease_id"], baseline, excludes)
 
 
 def _made(place: Place) -> dict[str, Any]:

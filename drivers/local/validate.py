@@ -1,13 +1,13 @@
 """Why a workspace cannot be used, seen before anything is made."""
 
 import os
-import time
 from collections.abc import Callable, Mapping
 
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.driver import Problem
-from leasehold.drivers.errors import DriverError, TimedOut
+from leasehold.drivers.errors import DriverError
 from leasehold.drivers.local.tree import Tree
+from leasehold.drivers.looking import bound
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Workspace
 
@@ -48,11 +48,5 @@ def workspace_problems(workspace: Workspace, modes: tuple[Mode, ...], driver: st
 
 
 def bounded() -> Callable[[], None]:
-    """A ``check`` for questions that come without a context. It raises ``TimedOut`` after ``BOUND``."""
-    end = time.monotonic() + BOUND
-
-    def check() -> None:
-        if time.monotonic() > end:
-            raise TimedOut(f"git gave no answer within {BOUND:.0f} s", hint="look at the disk and the repository")
-
-    return check
+    """A ``check`` for questions to git that come without a context."""
+    return bound("git", BOUND, hint="look at the disk and the repository")

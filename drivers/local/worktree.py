@@ -6,7 +6,7 @@ from typing import Any
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Problem
-from leasehold.drivers.errors import Conflict, Damaged, Gone, Unusable
+from leasehold.drivers.errors import Conflict, Gone, Unusable
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.git import Git, executable
 from leasehold.drivers.local.carrying import Carried, carry
@@ -161,11 +161,7 @@ class Worktree:
         if not Path(facts["common"]).is_dir():
             return self._end_without_repository(place, facts, context)
         repository = _repository(place, facts, context)
-        ended = Ended.read(facts)
-        if ended is None:
-            ended = self._keep(place, facts, repository, context)
-            # From here on the tree is taken apart: what is missing then is no change of the run's.
-            place.write_realized({**facts, "ended": ended.to_json()})
+        ended = Ended.once(place, facts, lambda: self._keep(place, facts, repository, context))
         repository.remove_worktree(place.tree, _reason(facts["lease_id"]))
         baseline = Baseline.read(place)
         tip = repository.commit(f"{BRANCHES}{facts['branch']}")
@@ -174,11 +170,11 @@ class Worktree:
         return ended.noting(_drop(repository, facts["branch"], tip))
 
     def _end_without_repository(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
-        ended = Ended.read(facts)
-        if ended is None:
+        def keep() -> Ended:
             kept = keep_whole(place, facts["lease_id"], context) if place.tree.is_dir() else ()
-            ended = Ended(kept, (f"the repository {shown(facts['common'])} is gone",))
-            place.write_realized({**facts, "ended": ended.to_json()})
+            return Ended(kept, (f"the repository {shown(facts['common'])} is gone",))
+
+        ended = Ended.once(place, facts, keep)
         remove_tree(place.tree, context.check)
         return ended
 
@@ -219,13 +215,10 @@ def _repository(place: Place, facts: dict[str, Any], context: Context) -> Reposi
 
 
 def _git_tree(place: Place, facts: dict[str, Any], repository: Repository, context: Context) -> GitTree:
-    baseline = Baseline.read(place)
-    if baseline is None:
-        raise Damaged(f"the place {place.key} has lost how its tree began")
     return GitTree(
         _snapshots(place, context),
         repository,
-        baseline,
+        Baseline.demand(place),
         facts["lease_id"],
         facts["start"],
         facts["start_ref"],

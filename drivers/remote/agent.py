@@ -31,7 +31,7 @@ if __name__ == "__main__":
 from leasehold.drivers.command import Command, Result, Streams  # noqa: E402
 from leasehold.drivers.errors import DriverError, Stale  # noqa: E402
 from leasehold.drivers.execution import Supervision  # noqa: E402
-from leasehold.drivers.pipe import Drain  # noqa: E402
+from leasehold.drivers.pipe import Drain, finish_all  # noqa: E402
 from leasehold.drivers.remains import end_remains  # noqa: E402
 from leasehold.drivers.remote import wire  # noqa: E402
 
@@ -43,7 +43,6 @@ else:
     from pathlib import Path
 
 _CLOSING = 15.0
-_GRACE = 0.25
 
 
 class Agent:
@@ -193,15 +192,9 @@ class _Running:
         return command, Path(request["folder"])
 
     async def rest(self) -> None:
-        """Take what is in relayed streams. What was left behind and holds them open is not waited for."""
+        """Take what is in relayed streams."""
         self._close_theirs()
-        unfinished = [drain.done for drain in self._drains if not drain.done.done()]
-        if unfinished:
-            await asyncio.wait(unfinished, timeout=_GRACE)
-        for drain in self._drains:
-            drain.finish()
-        for drain in self._drains:
-            await drain.done
+        await finish_all(self._drains)
 
     def close(self) -> None:
         """Let go of all streams."""

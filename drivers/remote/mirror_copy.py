@@ -15,7 +15,7 @@ from leasehold.drivers.local.place import Place
 from leasehold.drivers.local.tree_copy import TreeCopy
 from leasehold.drivers.manifest import EXECUTABLE, PLAIN, RACY_NS, Entry, stamp
 from leasehold.drivers.removal import remove_tree
-from leasehold.drivers.tree_copying import Sink, TreeCopying
+from leasehold.drivers.tree_copying import Earlier, Sink, TreeCopying
 from leasehold.drivers.workspace import Realization, Workspace
 
 _EARLIER = "earlier"
@@ -45,20 +45,18 @@ class MirrorCopy(TreeCopy):
         return made
 
     def _copying(
-        self, place: Place, source: Path, excludes: Excludes, context: Context, *, digests: bool
+        self,
+        place: Place,
+        source: Path,
+        excludes: Excludes,
+        context: Context,
+        *,
+        digests: bool,
+        sink: Sink | None = None,
+        earlier: Earlier | None = None,
     ) -> TreeCopying:
-        self._recording = _Recording(place, digests, self._sink)
-        return TreeCopying(
-            source,
-            place.tree,
-            excludes=excludes,
-            spare=place.root,
-            digests=digests,
-            check=context.check,
-            progress=context.progress,
-            sink=self._recording,
-            earlier=self._recording,
-        )
+        both = self._recording = _Recording(place, digests, self._sink)
+        return super()._copying(place, source, excludes, context, digests=digests, sink=both, earlier=both)
 
     def _clear(self, place: Place, context: Context) -> None:
         if self._reuses and place.tree.is_dir():

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, PTH120, PTH211
+# ruff: noqa: PTH211
 # Paths are bytes here, because names of files need not be text.
 """A tar stream from a place, unpacked guardedly into a local tree."""
 
@@ -9,18 +9,16 @@ import stat
 import tarfile
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import IO
 
 from leasehold.drivers.errors import Damaged, Unavailable
-from leasehold.drivers.remote.listing import is_inside
+from leasehold.drivers.remote.admission import LOOK, MOST_BYTES, Admission, is_special
 from leasehold.drivers.removal import remove_tree
 from leasehold.drivers.shown import shown
-
-MOST_BYTES = 256 << 30
-"""How much one return may hold."""
+from leasehold.drivers.sync import blocked
 
 _BESIDE = ".leasehold-received.new"
 _COPY = 1 << 20
-_HINT = "look at the place: what is there is not what was asked for"
 
 
 class Receiving:
@@ -41,12 +39,15 @@ class Receiving:
     ) -> None:
         self.top = top
         self._asked = asked
+        self._admission = Admission(asked, most=most)
         self._check = check
         self._link = link
-        self._left = most
         self.received: set[bytes] = set()
-        self.whole = False
+
+    @property
+    def whole(self) -> bool:
         """Whether the stream has the top itself: it is that of a folder."""
+        return self._admission.whole
 
     def run(self, stream: io.RawIOBase | io.BytesIO) -> None:
         """Unpack all. Raises ``Damaged`` for what may not come, ``Unavailable`` for a stream that is cut short."""
@@ -69,30 +70,32 @@ class Receiving:
                 raise Unavailable(f"what the place sent ends too early: {error}") from error
 
     def _take(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        path = os.fsencode(member.name).removeprefix(b"./").rstrip(b"/")
-        if self._asked is None and path in (b"", b"."):
-            self.whole = True
+        path = self._admission.path(member)
+        if path is None:
             return
-        if not is_inside(path):
-            raise Damaged(f"the place sends {shown(member.name)}, which leads out of its tree", hint=_HINT)
-        if self._asked is not None and path not in self._asked:
-            raise Damaged(f"the place sends {shown(path)}, which nobody asked for", hint=_HINT)
-        if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
-            raise Damaged(f"the place sends {shown(path)}, a device or a pipe", hint=_HINT)
-        self._left -= member.size
-        if self._left < 0:
-            raise Damaged(f"the place sends more than {MOST_BYTES >> 30} GiB", hint="bring less back: use excludes")
+        if is_special(member):
+            raise Damaged(f"the place sends {shown(path)}, a device or a pipe", hint=LOOK)
         target = self._make_way(path)
+        same = self._same(member) if member.islnk() else None
         if member.isdir():
             self._folder(target, member)
         elif member.issym():
-            text = os.fsencode(member.linkname)
-            if self._link(path, text):
-                remove_tree(target, self._check)
-                os.symlink(text, os.fsencode(target))
+            self._symlink(path, target, os.fsencode(member.linkname))
+        elif same is not None and same.is_symlink():
+            self._symlink(path, target, os.fsencode(same.readlink()))
         else:
-            self._file(tar, member, target)
+            source = tar.extractfile(member) if same is None else same.open("rb")
+            assert source is not None
+            with source:
+                self._file(source, member, target)
         self.received.add(path)
+
+    def _same(self, member: tarfile.TarInfo) -> Path:
+        """What came earlier under another name."""
+        path = self._admission.original(member, self.received)
+        if blocked(self.top, path):  # a link has come in the stead of a folder since
+            raise Damaged(f"the place sends {shown(member.name)} as a name of what it did not send", hint=LOOK)
+        return self.top / os.fsdecode(path)
 
     def _make_way(self, path: bytes) -> Path:
         """Where a path stands: all folders above it are folders."""
@@ -104,40 +107,29 @@ class Receiving:
                 folder.mkdir(mode=0o755)
         return self.top / os.fsdecode(path)
 
+    def _symlink(self, path: bytes, target: Path, text: bytes) -> None:
+        if self._link(path, text):
+            remove_tree(target, self._check)
+            os.symlink(text, os.fsencode(target))
+
     def _folder(self, target: Path, member: tarfile.TarInfo) -> None:
         if not _is_folder(target):
             target.unlink(missing_ok=True)
             target.mkdir()
         target.chmod(member.mode & 0o777 | 0o700)
 
-    def _file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    def _file(self, source: IO[bytes], member: tarfile.TarInfo, target: Path) -> None:
         beside = self.top.parent / _BESIDE  # another file system would copy it twice
         beside.unlink(missing_ok=True)
         with beside.open("wb") as file:
-            source = self._same(member) if member.islnk() else tar.extractfile(member)
-            assert source is not None
-            with source:
-                while chunk := source.read(_COPY):
-                    file.write(chunk)
-                    self._check()
+            while chunk := source.read(_COPY):
+                file.write(chunk)
+                self._check()
         beside.chmod(member.mode & 0o777 | 0o400)
         os.utime(beside, (member.mtime, member.mtime))
         if _is_folder(target):
             shutil.rmtree(target)
         beside.replace(target)
-
-    def _same(self, member: tarfile.TarInfo) -> io.BufferedReader:
-        """The content of a file that came earlier under another name."""
-        path = os.fsencode(member.linkname).removeprefix(b"./")
-        if path not in self.received:
-            raise Damaged(f"the place sends {shown(member.name)} as a name of what it did not send", hint=_HINT)
-        return (self.top / os.fsdecode(path)).open("rb")
-
-
-def leads_out(path: bytes, text: bytes) -> bool:
-    """Whether a link at this path of a tree names something outside of it."""
-    where = os.path.normpath(os.path.join(os.path.dirname(path), text))
-    return text.startswith(b"/") or where == b".." or where.startswith(b"../")
 
 
 def _is_folder(path: Path) -> bool:

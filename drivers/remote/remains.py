@@ -2,6 +2,7 @@
 
 import json
 
+from leasehold.drivers.command import record_name
 from leasehold.drivers.context import Context
 from leasehold.drivers.remains import demand_ended
 from leasehold.drivers.remote.place import RemotePlace
@@ -52,7 +53,5 @@ async def quieted(place: RemotePlace, context: Context, *, last: bool = False) -
 
 async def recorded(place: RemotePlace, record: str, context: Context) -> int | None:
     """The exit status of the command that was given this record name; ``None`` where it never ended."""
-    if not record or "/" in record or "\0" in record:
-        raise ValueError(f"a record's name is that of a file: {record!r}")
-    said = await place.ask(_RECORD, context, N=record)
+    said = await place.ask(_RECORD, context, N=record_name(record))
     return int(json.loads(said)["exit_code"]) if said else None

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
-from leasehold.drivers.command import Command, Outcome, Result
+from leasehold.drivers.command import Command, Outcome, Result, record_name
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import DriverError, Gone, Unusable
 from leasehold.drivers.remote.asking import ask, chunks, feed_bytes, meaning, within
@@ -44,7 +44,7 @@ class ShellExecution:
             RUN,
             bounded,
             I=number,
-            N=command.record or "",
+            N="" if command.record is None else record_name(command.record),
             RELAY="yes" if command.streams else "",
             T="" if command.timeout is None else f"{command.timeout:.2f}",
         )

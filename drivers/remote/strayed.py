@@ -12,12 +12,12 @@ from leasehold.drivers.errors import Damaged, Unavailable
 from leasehold.drivers.keeping import keep_members
 from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import Kept
+from leasehold.drivers.remote.admission import Admission, is_special, leads_out
 from leasehold.drivers.remote.asking import converse, feed_bytes
 from leasehold.drivers.remote.link import Session
-from leasehold.drivers.remote.listing import REMEMBER, Listing, is_inside, list_tree, parse
+from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
 from leasehold.drivers.remote.mirror import comes_back, in_git
 from leasehold.drivers.remote.place import RemotePlace
-from leasehold.drivers.remote.receiving import leads_out
 from leasehold.drivers.remote.streaming import Incoming
 from leasehold.drivers.remote.transfer import OPEN_UP, PULL
 from leasehold.drivers.shown import shown
@@ -77,16 +77,13 @@ def taken(
 
     ``prefix`` stands before each name. ``missing`` is what was asked for (none: anything): what came is taken out.
     """
+    admission = Admission(missing, prefix=prefix)
     names: set[bytes] = set()
     for member in tar:
         context.check()
-        if member.name.rstrip("/") == prefix.rstrip("/"):
+        path = admission.path(member)
+        if path is None:
             continue
-        path = os.fsencode(member.name.removeprefix(prefix).rstrip("/"))
-        if not is_inside(path):
-            raise Damaged(f"the place sends {shown(path)}, which leads out of its tree", hint="look at the place")
-        if missing is not None and path not in missing:
-            raise Damaged(f"the place sends {shown(path)}, which nobody asked for", hint="look at the place")
         if missing is not None:
             missing.remove(path)
         member.name = os.fsdecode(path)
@@ -94,10 +91,8 @@ def taken(
             notes.append(f"not kept, for it leads out of the tree: the link {shown(path)} to {shown(member.linkname)}")
             continue
         if member.islnk():
-            member.linkname = member.linkname.removeprefix(prefix)
-            if os.fsencode(member.linkname) not in names:
-                raise Damaged(f"the place sends {shown(path)} as a name of what it did not send")
-        if _is_kept(path) and (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+            member.linkname = os.fsdecode(admission.original(member, names))
+        if _is_kept(path) and not is_special(member):
             names.add(path)
             yield member, tar.extractfile(member) if member.isreg() else None
 

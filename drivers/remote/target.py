@@ -1,10 +1,8 @@
 """A place that is reached over a link, to execute in."""
 
 import asyncio
-import math
 import os
 import shlex
-import shutil
 import tempfile
 import time
 import uuid
@@ -16,7 +14,8 @@ from typing import Any
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.command import Command, Outcome, Output, Result
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Conflict, Gone
+from leasehold.drivers.errors import Gone
+from leasehold.drivers.local.target import copy_to
 from leasehold.drivers.remote.asking import converse
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.place import RemotePlace
@@ -117,9 +116,7 @@ class RemoteTarget:
         self._supervision = RemoteSupervision(place, place.key)
 
     async def execute(self, command: Command) -> Result:
-        left = self._context.remaining()
-        timeout = left if command.timeout is None else min(left, command.timeout)
-        bounded = replace(command, timeout=timeout if math.isfinite(timeout) else None)
+        bounded = command.within(self._context.remaining())
         if command.terminal and command.streams is not None and os.isatty(command.streams.stdin):
             return await self._on_terminal(bounded)
         return await self._supervision.execute(bounded, cwd=self._cwd, env=self._env, context=self._context)
@@ -212,15 +209,8 @@ def _listed(source: Path) -> tuple[bool, list[bytes]]:
 
 
 def _settle(receiving: Receiving, dest: Path) -> None:
-    """Put what came where it was wanted: a file replaces what is there, a folder goes into it."""
-    dest.parent.mkdir(parents=True, exist_ok=True)
     if receiving.whole:
-        if dest.exists() and not dest.is_dir():
-            raise Conflict(f"a file stands where the folder {shown(dest)} should go")
-        shutil.copytree(receiving.top, dest, symlinks=True, dirs_exist_ok=True)
+        copy_to(receiving.top, dest)
         return
     for name in receiving.received:
-        beside = dest.with_name(f".{dest.name}.new")
-        beside.unlink(missing_ok=True)
-        shutil.copy2(receiving.top / os.fsdecode(name), beside, follow_symlinks=False)
-        beside.replace(dest)
+        copy_to(receiving.top / os.fsdecode(name), dest)

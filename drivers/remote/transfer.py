@@ -10,12 +10,13 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Refused, Unavailable
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.place import Tags
+from leasehold.drivers.remote.admission import leads_out
 from leasehold.drivers.remote.asking import converse, cut, feed_bytes, framed
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
 from leasehold.drivers.remote.mirror import Mirror, Outgoing, Sent
 from leasehold.drivers.remote.place import RemotePlace
-from leasehold.drivers.remote.receiving import Receiving, leads_out
+from leasehold.drivers.remote.receiving import Receiving
 from leasehold.drivers.remote.sending import tar_chunks
 from leasehold.drivers.remote.streaming import Incoming, feed_chunks
 from leasehold.drivers.shown import shown

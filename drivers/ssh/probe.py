@@ -11,7 +11,7 @@ from leasehold.drivers.errors import DriverError, TimedOut
 from leasehold.drivers.remote.asking import ask
 from leasehold.drivers.remote.link import Link
 from leasehold.drivers.remote.prelude import plain_script
-from leasehold.drivers.secret import SecretRef
+from leasehold.drivers.secret import can_be_read
 from leasehold.drivers.ssh.config import SshConfig
 
 _BOUND = 60.0
@@ -66,18 +66,12 @@ async def look(config: SshConfig, link: Link) -> Health:
 
 async def _secrets(config: SshConfig) -> Check:
     begun = time.monotonic()
-
-    def resolve() -> int:
-        names = [*([config.identity] if config.identity else []), *config.variables.values()]
-        for name in names:
-            SecretRef(name).resolve()
-        return len(names)
-
+    names = [*([config.identity] if config.identity else []), *config.variables.values()]
     try:
-        count = await asyncio.to_thread(resolve)
+        told = await asyncio.to_thread(can_be_read, names)
     except DriverError as error:
         return Check("secrets", False, str(error), error.hint or "mend the secret", time.monotonic() - begun)
-    return Check("secrets", True, f"{count} can be read", "", time.monotonic() - begun)
+    return Check("secrets", True, told, "", time.monotonic() - begun)
 
 
 def _root(found: dict[str, str]) -> Check:

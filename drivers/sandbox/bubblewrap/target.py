@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from leasehold.drivers.command import Command, Outcome, Result, Streams
-from leasehold.drivers.errors import Conflict, Gone, Refused, Unavailable
-from leasehold.drivers.local.target import LocalTarget
+from leasehold.drivers.errors import Gone, Refused, Unavailable
+from leasehold.drivers.local.target import LocalTarget, copy_to
 from leasehold.drivers.shown import shown
 
 _SECONDS = 3600.0
@@ -112,12 +112,10 @@ def _work(pipe: int, mode: str, work: Callable[[IO[bytes]], None]) -> Exception 
 
 def _settle(beside: Path, dest: Path) -> None:
     [item] = beside.iterdir()
-    if not item.is_dir() or item.is_symlink():
+    if item.is_dir() and not item.is_symlink():
+        copy_to(item, dest)
+    else:
         item.replace(dest)
-        return
-    if dest.exists() and not dest.is_dir():
-        raise Conflict(f"a file stands where the folder {shown(dest)} should go")
-    shutil.copytree(item, dest, symlinks=True, dirs_exist_ok=True)
 
 
 def _command(script: str, *arguments: str) -> Command:

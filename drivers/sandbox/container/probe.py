@@ -1,15 +1,13 @@
 """Whether containers would stand and run at an engine now."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from leasehold.drivers.driver import Health
-from leasehold.drivers.errors import TimedOut
-from leasehold.drivers.looking import Sick, timed
+from leasehold.drivers.looking import Sick, bound, timed
 from leasehold.drivers.sandbox.container.config import ContainerConfig
 from leasehold.drivers.sandbox.container.engine import Engine, installed
-from leasehold.drivers.secret import SecretRef
+from leasehold.drivers.secret import can_be_read
 
 _BOUND = 20.0
 
@@ -18,7 +16,7 @@ Ask = Callable[[Callable[[], None]], Engine]
 
 async def look_at_engine(ask: Ask) -> Health:
     """Look at the command line and the engine. Leaves nothing."""
-    engine = ask(_bounded())
+    engine = ask(bound("the engine", _BOUND, hint="look at it, or restart it"))
     program = await timed("program", lambda: asyncio.to_thread(_program, engine))
     if not program.ok:
         return Health((program,))
@@ -30,10 +28,10 @@ async def look(ask: Ask, config: ContainerConfig) -> Health:
     health = await look_at_engine(ask)
     if not health.ok:
         return health
-    engine = ask(_bounded())
+    engine = ask(bound("the engine", _BOUND, hint="look at it, or restart it"))
     checks = [*health.checks, await timed("image", lambda: asyncio.to_thread(_image, engine, config.image))]
     if config.variables:
-        checks.append(await timed("variables", lambda: asyncio.to_thread(_variables, config)))
+        checks.append(await timed("variables", lambda: asyncio.to_thread(can_be_read, config.variables.values())))
     return Health(tuple(checks))
 
 
@@ -45,19 +43,3 @@ def _program(engine: Engine) -> str:
 
 def _image(engine: Engine, image: str) -> str:
     return f"{image} is there" if engine.has_image(image) else f"{image} is not there: the first lease pulls it"
-
-
-def _variables(config: ContainerConfig) -> str:
-    for value in config.variables.values():
-        SecretRef(value).resolve()
-    return f"{len(config.variables)} can be read"
-
-
-def _bounded() -> Callable[[], None]:
-    end = time.monotonic() + _BOUND
-
-    def check() -> None:
-        if time.monotonic() > end:
-            raise TimedOut(f"the engine gave no answer within {_BOUND:.0f} s", hint="look at it, or restart it")
-
-    return check

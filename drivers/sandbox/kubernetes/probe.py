@@ -11,7 +11,7 @@ from leasehold.drivers.looking import Sick, timed
 from leasehold.drivers.sandbox.kubernetes.access import Access, Identity, lacking
 from leasehold.drivers.sandbox.kubernetes.cluster import Cluster
 from leasehold.drivers.sandbox.kubernetes.config import KubernetesConfig
-from leasehold.drivers.secret import SecretRef
+from leasehold.drivers.secret import can_be_read
 
 _BOUND = 20.0
 _RIGHTS = (
@@ -44,7 +44,7 @@ async def look(config: KubernetesConfig) -> Health:
     if checks[-1].ok:
         checks.append(await timed("rights", lambda: _rights(config)))
     if config.variables:
-        checks.append(await timed("variables", lambda: asyncio.to_thread(_variables, config)))
+        checks.append(await timed("variables", lambda: asyncio.to_thread(can_be_read, config.variables.values())))
     return Health(tuple(checks))
 
 
@@ -89,12 +89,6 @@ async def _rights(config: KubernetesConfig) -> str:
                 "have the rights given: docs/how-to/kubernetes.md has the role",
             )
         return f"pods may be made in {cluster.access.namespace}"
-
-
-def _variables(config: KubernetesConfig) -> str:
-    for value in config.variables.values():
-        SecretRef(value).resolve()
-    return f"{len(config.variables)} can be read"
 
 
 def _cluster(config: KubernetesConfig) -> Cluster:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from leasehold.drivers.errors import Damaged, Unavailable
-from leasehold.drivers.remote.receiving import Receiving, leads_out
+from leasehold.drivers.remote.admission import leads_out
+from leasehold.drivers.remote.receiving import Receiving
 from leasehold.drivers.remote.sending import tar_chunks
 
 ODD = [b"line\nbreak", b"no\xfftext", b"-dash", b"long/" + b"n" * 180, b"a/b/c"]
@@ -86,6 +87,22 @@ def test_a_hard_link_is_the_file_that_came_before(top: Path) -> None:
     assert (top / "b").read_bytes() == b"x"
     with pytest.raises(Damaged, match="what it did not send"):
         receive(top, stream(member("c", tarfile.LNKTYPE, link="../../etc/passwd")), b"c")
+
+
+def test_another_name_of_a_link_is_a_link(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("ours")
+    members = (member("a", tarfile.SYMTYPE, link="../secret"), member("b", tarfile.LNKTYPE, link="a"))
+    receive(top, stream(*members), b"a", b"b")
+    assert (top / "b").readlink() == Path("../secret")
+    receive(top, stream(*members), b"a", b"b", links=False)
+
+
+def test_another_name_of_a_file_leads_through_no_link(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("ours")
+    folder = (member("d/x", data=b"theirs"), member("d", tarfile.SYMTYPE, link=".."))
+    with pytest.raises(Damaged, match="what it did not send"):
+        receive(top, stream(*folder, member("b", tarfile.LNKTYPE, link="d/x")), b"d/x", b"d", b"b")
+    assert not (top / "b").exists()
 
 
 def test_kinds_make_way_for_each_other(top: Path) -> None:
