@@ -110,8 +110,9 @@ class Sweep:
             await self._check_epochs(fresh)
             wait = max(grace, source.delay)
             found, orphans = await self._sightings.look(fresh, unknown=unknown, ledgers=ledgers)
-            if apply and orphans and 0 <= wait <= patience and any(sighting.is_first for sighting in orphans):
-                await asyncio.sleep(wait)  # the second look, which comes no earlier than this
+            left = self._left(orphans, wait)
+            if apply and left is not None and left <= patience:
+                await asyncio.sleep(left)  # the second look, which comes no earlier than this
                 again = await self._owned(source)
                 found, orphans = await self._sightings.look(again, unknown=unknown, ledgers=ledgers)
             decisions += [self._decided(sighting) for sighting in found]
@@ -177,6 +178,12 @@ class Sweep:
         newest = max(ours, key=lambda each: each.tags.epoch, default=None)
         if newest is not None and newest.tags.epoch > (drawn := await self._store.drawn()):
             raise StoreBehind(f"the place {newest.place}", newest.tags.epoch, drawn)
+
+    def _left(self, orphans: Sequence[Sighting], wait: float) -> float | None:
+        """Seconds until all of them may be destroyed by a second look; none where no look is wanting."""
+        now = self._store.clock.now()
+        ripe = [(sighting.is_first, sighting.first_seen + int(wait * 1e6)) for sighting in orphans]
+        return max((max(0, at - now) / 1e6 for first, at in ripe if first or now < at), default=None)
 
     async def _orphans(
         self, source: _Source, orphans: Sequence[Sighting], wait: float, *, apply: bool

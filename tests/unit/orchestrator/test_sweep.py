@@ -144,6 +144,18 @@ async def test_two_looks_are_one_visibility_delay_apart(
     assert standing() == {planted}
 
 
+async def test_a_second_look_that_is_soon_due_is_waited_for_whoever_had_the_first(
+    orchestrator: Orchestrator, provider: Provider, standing: Callable[[], set[str]]
+) -> None:
+    await environment(orchestrator, config={"visibility_delay": 0.5})
+    stray = plant(provider, orchestrator)
+    seen = by_place(await orchestrator.sweep(grace=0, unknown=True))
+    assert seen == {stray: Verdict.SEEN}
+    swept = by_place(await orchestrator.sweep(apply=True, grace=0, unknown=True))
+    assert swept == {stray: Verdict.DESTROYED}
+    assert standing() == set()
+
+
 async def test_what_cannot_be_destroyed_is_said_and_tried_again(
     orchestrator: Orchestrator, provider: Provider, standing: Callable[[], set[str]]
 ) -> None:
