@@ -89,6 +89,7 @@ class Result:
         survivors: processes of it that still run: empty only if seen empty, ``None`` if nobody could look.
         duration: seconds.
         error: why it never ran (``not_found``, ``not_executable``), else none.
+        lost: why nobody saw its end, where the place told it.
     """
 
     exit_code: int | None
@@ -99,6 +100,7 @@ class Result:
     survivors: tuple[int, ...] | None
     duration: float
     error: str | None = None
+    lost: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -32,6 +32,8 @@ def provision_detail(result: Result) -> str:
     """How a provision command failed, in the original's words."""
     if result.outcome is Outcome.TIMED_OUT:
         return "provision command timed out"
+    if result.lost:
+        return f"the place was lost while the provision command ran: {result.lost}"
     signal = "" if result.signal is None else f" (signal {result.signal})"
     exit_code = "null" if result.exit_code is None else str(result.exit_code)
     lines = (*result.stderr.text.splitlines(), *result.stdout.text.splitlines())

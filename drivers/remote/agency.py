@@ -15,7 +15,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import DriverError, Unavailable
 from leasehold.drivers.remote import wire
 from leasehold.drivers.remote.asking import error_of, feed_bytes, meaning, within
-from leasehold.drivers.remote.link import Session
+from leasehold.drivers.remote.link import Link, Session
 from leasehold.drivers.remote.place import RemotePlace
 
 _FILES = (
@@ -23,6 +23,7 @@ _FILES = (
     "wake watcher remote/agent remote/wire"
 )
 _MOST_SAID = 64 * 1024
+_WHY = 15.0
 
 # The files are sent once a lease, and the Python that runs them is chosen once.
 _START = r"""
@@ -68,9 +69,9 @@ class Running:
 class Agency:
     """A started agent."""
 
-    def __init__(self, session: Session, context: Context, name: str) -> None:
+    def __init__(self, session: Session, link: Link) -> None:
         self._session = session
-        self._name = name
+        self._link = link
         self._running: dict[int, Running] = {}
         self._last = 0
         self._closed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -106,12 +107,23 @@ class Agency:
             finally:
                 session.kill()
 
-        return cls(await within(context, work()), context, place.link.name)
+        return cls(await within(context, work()), place.link)
 
     @property
     def lost(self) -> bool:
         """Whether the session has ended."""
         return self._closed.done()
+
+    async def why(self) -> str | None:
+        """Why it is lost, where the way to the place tells it in time."""
+        if not self.lost:
+            return None
+        try:
+            async with asyncio.timeout(_WHY):
+                await asyncio.wait(self._tasks)
+                return str(meaning(self._link, await self._session.wait(), bytes(self._said)))
+        except TimeoutError:
+            return None
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; nothing where nobody is there any more."""

@@ -61,7 +61,8 @@ class ShellExecution:
             error = meaning(self._place.link, code, bytes(running.said))
             if isinstance(error, Gone) or running.said.startswith(b"leasehold: "):
                 raise error
-            return Result(None, None, running.stdout, running.stderr, Outcome.TARGET_LOST, None, lasted)
+            said = running.stdout, running.stderr
+            return Result(None, None, *said, Outcome.TARGET_LOST, None, lasted, lost=str(error))
         return _result(running, running.trailer, command, cwd, lasted)
 
     async def detach(self, seconds: float) -> None:

@@ -50,7 +50,8 @@ class RemoteSupervision:
             agency.forget(running)
         if report is None:
             lasted = time.monotonic() - begun
-            return Result(None, None, hearing.stdout, hearing.stderr, Outcome.TARGET_LOST, None, lasted)
+            why = await agency.why()
+            return Result(None, None, hearing.stdout, hearing.stderr, Outcome.TARGET_LOST, None, lasted, lost=why)
         if "raised" in report:
             raise raised(report)
         return _result(report, hearing)

@@ -41,7 +41,7 @@ def in_words(result: Result, argv: Sequence[str]) -> str:
         case Outcome.TIMED_OUT:
             return f"the command timed out after {result.duration:.1f} s"
         case Outcome.TARGET_LOST:
-            return "the place was lost while the command ran"
+            return f"the place was lost while the command ran{f': {result.lost}' if result.lost else ''}"
         case Outcome.CANCELLED:
             return "the command was ended"
         case Outcome.EXITED if result.signal is not None:

@@ -1,6 +1,8 @@
 """The way into a pod."""
 
+import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from leasehold.drivers.sandbox.kubernetes.session import PodSession, Socket
 from leasehold.drivers.sandbox.kubernetes.terminal import relay
 
 _LOOK = 10.0
+_TOLD = 5.0  # seconds until a node has told the cluster that a pod has ended
+_AGAIN = 0.25
+_KILLED = 128 + signal.SIGKILL  # what a session ends with whose pod is killed
 
 
 class PodLink:
@@ -34,27 +39,30 @@ class PodLink:
         socket = await Socket.open(self._access, self._pod, script, terminal=os.isatty(streams.stdin))
         code, trouble = await relay(socket, streams)
         if code is None:
-            raise await self.why() or trouble or Gone(f"{self.name} is gone")
+            raise await self.why(_TOLD) or trouble or Gone(f"{self.name} is gone")
         return code
 
     def failure(self, code: int | None, said: str) -> DriverError | None:
-        return self._trouble if code is None else None
+        return self._trouble if code in (None, _KILLED) else None
 
-    async def why(self) -> DriverError | None:
-        """What is wrong with the pod; none where nothing is seen."""
+    async def why(self, seconds: float = 0.0) -> DriverError | None:
+        """What is wrong with the pod; none where nothing is seen, not in these seconds either."""
         context = Context(None, time.monotonic() + _LOOK, 0, "", "", Path())
+        end = time.monotonic() + seconds
         try:
             async with Cluster(self._access, context) as cluster:
-                pod = await cluster.find(self._pod)
+                while (pod := await cluster.find(self._pod)) is not None:
+                    trouble = pod.trouble()
+                    if trouble is not None or time.monotonic() >= end:
+                        return trouble
+                    await asyncio.sleep(_AGAIN)
         except DriverError:
             return None
-        if pod is None:
-            return Gone(f"{self.name} is gone", hint="take a new lease")
-        return pod.trouble()
+        return Gone(f"{self.name} is gone", hint="take a new lease")
 
     async def failed(self, trouble: DriverError | None) -> None:
-        """A session ended without an exit status."""
-        self._trouble = await self.why() or trouble
+        """A session ended without an exit status of its own."""
+        self._trouble = await self.why(_TOLD) or trouble
 
 
 class _Asking(PodSession):
@@ -66,6 +74,6 @@ class _Asking(PodSession):
 
     async def wait(self) -> int | None:
         code = await super().wait()
-        if code is None and self.trouble is not None:
+        if (code is None and self.trouble is not None) or code == _KILLED:
             await self._link.failed(self.trouble)
         return code
