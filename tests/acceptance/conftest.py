@@ -6,11 +6,15 @@ A test that takes ``cli`` runs on both. ``make test`` runs those on PostgreSQL t
 
 import signal
 import subprocess
+import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cluster
 import pytest
+from cluster import Cluster
 from commandline import CommandLine
 
 
@@ -55,3 +59,47 @@ def repository(cli: CommandLine) -> Path:
     for command in (("init", "-q", "-b", "main"), ("add", "."), (*identity, "commit", "-q", "-m", "one")):
         subprocess.run(["git", *command], cwd=cli.work, env=cli.environment(), check=True)
     return cli.work
+
+
+@pytest.fixture
+def pods() -> Iterator[Cluster]:
+    """The cluster of ``make test-kubernetes``. The pods of this process's namespace end with the test."""
+    found = cluster.cluster()
+    if found is None:
+        pytest.skip(cluster.LACKING)
+    yield found
+    for name in found.pods():
+        found.remove(name)
+
+
+@pytest.fixture
+def pod_box(cli: CommandLine, pods: Cluster) -> Callable[..., None]:
+    """Makes an environment of pods: its name, and what is set besides."""
+
+    def add(name: str, **settings: object) -> None:
+        config = {**pods.config(), **settings}
+        plain = {key: str(value).lower() if isinstance(value, bool) else value for key, value in config.items()}
+        words = [word for key, value in plain.items() for word in ("--set", f"{key}={value}")]
+        cli("env", "add", name, "--driver", "sandbox", "--set", "provider=kubernetes", *words, code=0)
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gets the source of a published project that is not ours, as its index has it."""
+    folder = tmp_path_factory.mktemp("published")
+
+    def get(release: str) -> Path:
+        if not (folder / release).exists():
+            words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
+            words += ["--no-binary", ":all:", "-d", str(folder), release.replace("-", "==").replace("_", "-")]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+            archives = list(folder.glob(f"{release}.tar.gz"))
+            if not archives:
+                pytest.skip(f"no package index: {done.stderr[-200:]}")
+            with tarfile.open(archives[0]) as tar:
+                tar.extractall(folder, filter="data")
+        return folder / release
+
+    return get

@@ -1,16 +1,17 @@
-"""What holds wherever a run works: over ssh, in a sandbox, in a container of either engine."""
+"""What holds wherever a run works: over ssh, in a sandbox, in a container of either engine, in a pod."""
 
 import json
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cluster
 import pytest
+from cluster import Cluster
 from commandline import CommandLine
 from engine import Engine
 from scenes import marker, processes
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.timeout(240), on_sqlite]
 
 Until = Callable[[Callable[[], bool]], None]
 CLAIM = {"LEASEHOLD_CLAIM_SECONDS": "1"}
+KINDS = ["ssh", "bubblewrap", "docker", pytest.param("podman", marks=pytest.mark.long)]
 
 
 @dataclass
@@ -43,17 +45,9 @@ class Place:
         self.cli("verify", code=0)
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """A folder that a run may write to, wherever it works."""
-    path = tmp_path / "shared"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture(params=["ssh", "bubblewrap", pytest.param("docker"), pytest.param("podman", marks=pytest.mark.long)])
+@pytest.fixture(params=[*KINDS, *(["kubernetes"] if cluster.STARTED else [])])
 def place(
-    request: pytest.FixtureRequest, cli: CommandLine, require: Callable[[str], str], tmp_path: Path, shared: Path
+    request: pytest.FixtureRequest, cli: CommandLine, require: Callable[[str], str], tmp_path: Path
 ) -> Iterator[Place]:
     """A place of each kind, where this Python and its packages are seen."""
     kind, seen = request.param, [sys.prefix, sys.base_prefix]
@@ -63,39 +57,24 @@ def place(
         yield Place(kind, lambda: _below(tmp_path / "places"), cli, tmp_path)
     elif kind == "bubblewrap":
         require("bwrap")
-        _add(cli, "sandbox", {"read_only": seen, "writable": [str(shared)]})
+        _add(cli, "sandbox", {"read_only": seen})
         yield Place(kind, lambda: _below(cli.state_folder / "places"), cli, tmp_path)
+    elif kind == "kubernetes":
+        pods: Cluster = request.getfixturevalue("pods")
+        _add(cli, "sandbox", {**pods.config(), "provider": kind})
+        yield Place(kind, lambda: sorted(pods.pods()), cli, tmp_path)
     else:
         engine: Engine = request.getfixturevalue(f"{kind}_engine")
         cli.variables.update(engine.variables)
         config = engine.config()
         config["read_only"] = [*config["read_only"], *(path for path in seen if not path.startswith("/usr"))]
-        _add(cli, "sandbox", {**config, "provider": kind, "writable": [str(shared)]})
+        _add(cli, "sandbox", {**config, "provider": kind})
         yield Place(kind, lambda: sorted(engine.containers()), cli, tmp_path)
         engine.clear()
 
 
-@pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gets the source of a published project that is not ours, as its index has it."""
-    folder = tmp_path_factory.mktemp("published")
-
-    def get(release: str) -> Path:
-        if not (folder / release).exists():
-            words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
-            words += ["--no-binary", ":all:", "-d", str(folder), release.replace("-", "==").replace("_", "-")]
-            done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-            archives = list(folder.glob(f"{release}.tar.gz"))
-            if not archives:
-                pytest.skip(f"no package index: {done.stderr[-200:]}")
-            with tarfile.open(archives[0]) as tar:
-                tar.extractall(folder, filter="data")
-        return folder / release
-
-    return get
-
-
 @pytest.mark.long
+@pytest.mark.parametrize("place", KINDS, indirect=True)  # a pod sees no pytest of this machine: test_kubernetes.py
 def test_a_published_project_runs_its_own_tests_there(
     cli: CommandLine, place: Place, published: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -116,15 +95,14 @@ def test_a_published_project_runs_its_own_tests_there(
 
 
 def test_a_file_changed_on_both_sides_is_named_and_neither_version_is_lost(
-    cli: CommandLine, place: Place, repository: Path, shared: Path
+    cli: CommandLine, place: Place, repository: Path
 ) -> None:
-    script = f"echo there > a.txt; echo up; until [ -e {shared}/gate ]; do sleep 0.05; done"
-    running = cli.start("run", "there", "--mode", "copy", "--", "sh", "-c", script)
+    script = "echo there > a.txt; echo up; read gate; true"
+    running = cli.start("run", "there", "--mode", "copy", "--", "sh", "-c", script, stdin=subprocess.PIPE)
     assert running.stdout is not None
     assert running.stdout.readline() == "up\n"
     (repository / "a.txt").write_text("here\n")
-    (shared / "gate").touch()
-    ran = cli.finish(running)
+    ran = cli.finish(running)  # its input ends
     assert ran.code == 125
     assert ran.error.startswith("error: workspace_sync_failed: ")
     assert "a.txt" in ran.error

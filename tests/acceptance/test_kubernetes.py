@@ -2,48 +2,26 @@
 
 import json
 import os
-import signal
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cluster
 import pytest
 from cluster import BUSYBOX, Cluster
 from commandline import CommandLine
+from stores import on_sqlite
 
-CLUSTER = cluster.cluster()
-CLAIM = {"LEASEHOLD_CLAIM_SECONDS": "1"}
+# without pip, which a small image has not: an environment in the tree, in which the tree itself is importable
+PROVISION = "python3 -m venv --without-pip .v && pwd > $(echo .v/lib/python3*/site-packages)/tree.pth"
+ITS_TESTS = (".v/bin/python", "-m", "unittest", "-q")
 
-pytestmark = [pytest.mark.skipif(CLUSTER is None, reason=cluster.LACKING), pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def pods() -> Iterator[Cluster]:
-    assert CLUSTER is not None
-    yield CLUSTER
-    for name in CLUSTER.pods():
-        CLUSTER.ask("DELETE", f"{CLUSTER.path}/pods/{name}", {"gracePeriodSeconds": 0})
+pytestmark = [on_sqlite, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
-def box(cli: CommandLine, pods: Cluster) -> Callable[..., None]:
-    """Makes an environment of pods: its name, and what is set besides."""
-
-    def add(name: str, **settings: object) -> None:
-        config = {**pods.config(), **settings}
-        words = [word for key, value in config.items() for word in ("--set", f"{key}={_plain(value)}")]
-        cli("env", "add", name, "--driver", "sandbox", "--set", "provider=kubernetes", *words, code=0)
-
-    return add
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def test_a_life_in_a_pod(cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]) -> None:
-    box("pod", memory="256m", cpus="0.5", max_ttl="3600")
+def test_a_life_in_a_pod(cli: CommandLine, repository: Path, pods: Cluster, pod_box: Callable[..., None]) -> None:
+    pod_box("pod", memory="256m", cpus="0.5", max_ttl="3600")
     assert cli("env", "probe", "pod", "--json", code=0).json["ok"] is True
     script = "cat /tmp/x; pwd; echo b > a.txt; grep -E 'CapEff|NoNewPrivs' /proc/1/status"
     ran = cli("run", "pod", "--provision", "echo ready > /tmp/x", "--", "sh", "-c", script, code=0)
@@ -59,9 +37,9 @@ def test_a_life_in_a_pod(cli: CommandLine, repository: Path, pods: Cluster, box:
 
 
 def test_a_pod_bears_its_marks_and_limits(
-    cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
+    cli: CommandLine, repository: Path, pods: Cluster, pod_box: Callable[..., None]
 ) -> None:
-    box("pod", memory="256m", cpus="0.5", max_ttl="3600")
+    pod_box("pod", memory="256m", cpus="0.5", max_ttl="3600")
     lease = cli("acquire", "pod", code=0).stdout.strip()
     [pod] = pods.pods().values()
     assert pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "leasehold"
@@ -75,9 +53,9 @@ def test_a_pod_bears_its_marks_and_limits(
 
 @pytest.mark.parametrize("image", [cluster.IMAGE, BUSYBOX])
 def test_bytes_that_are_no_text_and_fifty_megabytes(
-    cli: CommandLine, repository: Path, box: Callable[..., None], image: str
+    cli: CommandLine, repository: Path, pod_box: Callable[..., None], image: str
 ) -> None:
-    box("pod", image=image)
+    pod_box("pod", image=image)
     (repository / "big").write_bytes(os.urandom(50_000_000))
     (repository / "odd").write_bytes(bytes(range(256)) * 999)
     script = "cat odd odd > both && cat big big > twice && rm big && echo done"
@@ -86,115 +64,34 @@ def test_bytes_that_are_no_text_and_fifty_megabytes(
     assert (repository / "twice").stat().st_size == 100_000_000
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"image": "localhost:9/no-such:1", "start_timeout": "60"}, "no-such"),
-        ({"node_selector": '{"no":"node"}', "start_timeout": "3"}, "Unschedulable"),
-        ({"memory": "9000g", "start_timeout": "3"}, "Insufficient memory"),
-        ({"namespace": "nowhere"}, 'namespaces "nowhere" not found'),
-        ({"kubeconfig": "/nowhere/config"}, "there is no kubeconfig /nowhere/config"),
-        ({"context": "other"}, "other"),
-    ],
-)
-def test_each_trouble_is_one_clear_line(
+def test_a_published_project_has_its_own_exit_code(
     cli: CommandLine,
-    repository: Path,
     pods: Cluster,
-    box: Callable[..., None],
-    settings: dict[str, str],
-    said: str,
+    pod_box: Callable[..., None],
+    published: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
-    box("pod", **settings)
-    error = cli("run", "pod", "--", "true", code=125).error
-    assert error.startswith("error: lease_acquire_failed: ")
-    assert said in error
+    pod_box("pod")
+    idna = shutil.copytree(published("idna-3.10"), tmp_path / "idna")
+    run = ("run", "pod", "--workspace", str(idna), "--provision", PROVISION, "--")
+    ran = cli(*run, *ITS_TESTS, code=0)
+    assert "OK" in ran.stderr
+    assert not (idna / ".v").exists()
+    broken = f"sed -i 's/return True/return None/' idna/core.py; {' '.join(ITS_TESTS)} 2>&1"
+    ran = cli(*run, "sh", "-c", broken, code=1)
+    assert "FAILED (failures=" in ran.stdout
+    assert "return None" not in (idna / "idna" / "core.py").read_text()
+    changed = f"{' '.join(ITS_TESTS)} && echo checked > checked.txt"
+    cli(*run, "sh", "-c", changed, code=0)
+    assert (idna / "checked.txt").read_text() == "checked\n"
     assert pods.pods() == {}
-
-
-def test_a_used_up_quota_is_refused(
-    cli: CommandLine,
-    repository: Path,
-    pods: Cluster,
-    box: Callable[..., None],
-    until: Callable[[Callable[[], bool]], None],
-) -> None:
-    hard = {"pods": "0"}
-    quota = {"metadata": {"name": "none"}, "spec": {"hard": hard}, "status": {"hard": hard, "used": hard}}
-    pods.make(f"{pods.path}/resourcequotas", quota)
-    pods.ask("PUT", f"{pods.path}/resourcequotas/none/status", quota)  # no controller runs here that would
-    try:
-        until(pods.full)
-        box("pod")
-        assert "exceeded quota" in cli("run", "pod", "--", "true", code=125).error
-    finally:
-        pods.ask("DELETE", f"{pods.path}/resourcequotas/none", {})
-        until(lambda: not pods.full())
-
-
-def test_who_may_make_no_pods_is_told(
-    cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
-) -> None:
-    box("pod", kubeconfig=pods.kubeconfig_of("nobody", cli.home / "nobody.config"))
-    rights = cli("env", "probe", "pod", "--json", code=1).json["checks"][-1]
-    assert (rights["name"], rights["ok"]) == ("rights", False)
-    assert "we may not create pods" in rights["detail"]
-    error = cli("run", "pod", "--", "true", code=125).error
-    assert "forbidden" in error
-
-
-def test_a_pod_that_ends_under_its_lease_is_told(
-    cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
-) -> None:
-    box("pod", max_ttl="8")
-    ran = cli("run", "pod", "--", "sh", "-c", "sleep 50", code=125)
-    assert "the place was lost" in ran.error
-    [lease] = cli("ls", "--json", code=0).json
-    assert "DeadlineExceeded" in cli("journal", lease["id"], "--json", code=0).stdout
-    assert pods.pods() == {}
-
-
-def test_a_pod_that_is_removed_by_another_is_gone(
-    cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
-) -> None:
-    box("pod")
-    lease = cli("acquire", "pod", code=0).stdout.strip()
-    [name] = pods.pods()
-    pods.ask("DELETE", f"{pods.path}/pods/{name}", {"gracePeriodSeconds": 0})
-    assert "is gone" in cli("exec", lease, "--", "true", code=125).error
-    cli("fail", lease, "--reason", "its pod is gone", code=0)
-    assert cli("show", lease, "--json", code=0).json["cleanup"] == "succeeded"
-
-
-def test_a_killed_caller_leaves_nothing_that_cleanup_does_not_end(
-    cli: CommandLine,
-    repository: Path,
-    pods: Cluster,
-    box: Callable[..., None],
-    until: Callable[[Callable[[], bool]], None],
-) -> None:
-    box("pod")
-    process = cli.start(
-        "run", "pod", "--", "sh", "-c", "env -i setsid sleep 611 & echo up; exec sleep 611", variables=CLAIM
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    assert _sleepers() >= 2
-    process.send_signal(signal.SIGKILL)
-    process.wait(30)
-    until(lambda: _sleepers() == 0)
-    [lease] = cli("ls", "--json", code=0).json
-    until(lambda: cli("show", lease["id"], "--json", code=0).json["stuck"] is not None)
-    cli("replay", "--stuck", code=0)
-    assert cli("show", lease["id"], "--json", code=0).json["cleanup"] == "succeeded"
-    assert pods.pods() == {}
-    assert cli("sweep", code=0).stdout == "no place bears our tags\n"
+    cli("verify", code=0)
 
 
 def test_what_belongs_to_no_lease_is_swept(
-    cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]
+    cli: CommandLine, repository: Path, pods: Cluster, pod_box: Callable[..., None]
 ) -> None:
-    box("pod")
+    pod_box("pod")
     lease = cli("acquire", "pod", code=0).stdout.strip()
     [(name, pod)] = pods.pods().items()
     stray = "l0000000000000000000"
@@ -208,28 +105,11 @@ def test_what_belongs_to_no_lease_is_swept(
     assert pods.pods() == {}
 
 
-def test_ten_places_at_once(cli: CommandLine, repository: Path, pods: Cluster, box: Callable[..., None]) -> None:
-    box("pod", image=BUSYBOX)
+def test_ten_places_at_once(cli: CommandLine, repository: Path, pods: Cluster, pod_box: Callable[..., None]) -> None:
+    pod_box("pod", image=BUSYBOX)
     begun = time.monotonic()
     running = [cli.start("run", "pod", "--sync-back", "never", "--", "echo", str(number)) for number in range(10)]
     ended = [cli.finish(process) for process in running]
     assert [ran.stdout.strip() for ran in ended] == [str(number) for number in range(10)], [r.stderr for r in ended]
     assert time.monotonic() - begun < 200
     assert pods.pods() == {}
-
-
-def _sleepers() -> int:
-    """How many of the test's commands run, on the node that is this machine."""
-    return sum(
-        path.read_bytes().startswith(b"sleep\x00611")
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if _readable(path)
-    )
-
-
-def _readable(path: Path) -> bool:
-    try:
-        path.read_bytes()
-    except OSError:
-        return False
-    return True

@@ -9,7 +9,7 @@ from leasehold.drivers.conformance import DriverConformance
 
 CLUSTER = cluster.cluster()
 
-pytestmark = [pytest.mark.skipif(CLUSTER is None, reason=cluster.LACKING), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.skipif(not cluster.STARTED, reason=cluster.LACKING), pytest.mark.timeout(600)]
 
 
 class TestKubernetes(DriverConformance):

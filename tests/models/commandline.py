@@ -90,11 +90,13 @@ class CommandLine:
             assert ran.code == code, (ran.code, ran.stdout, ran.stderr)
         return ran
 
-    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, variables: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         """Start one that the test will signal or wait for."""
         process = subprocess.Popen(
             [*self.program, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cluster
+from cluster import Cluster
 from docker import Docker
 from engine import Engine
 from leasehold.drivers import Driver
 from leasehold.drivers.local import LocalDriver
 from leasehold.drivers.sandbox.bubblewrap import BubblewrapDriver
 from leasehold.drivers.sandbox.container import DockerDriver, PodmanDriver
+from leasehold.drivers.sandbox.kubernetes import KubernetesDriver
 from leasehold.drivers.scripted import Provider, Reply, ScriptedDriver
 from leasehold.drivers.scripted.shelf import FolderShelf
 from leasehold.drivers.ssh import SshDriver
@@ -160,6 +163,13 @@ def _containers(name: str, driver: Callable[[], Driver], kind: type[Engine]) -> 
     return Scene(name, driver, "copy", config, standing, beside, engine=kind)
 
 
+def _cluster(folder: Path) -> Cluster:
+    """The cluster that was started for all tests, with a namespace of the folder's own."""
+    found = cluster.cluster(f"leasehold-{marker(folder)}")
+    assert found is not None, cluster.LACKING
+    return found
+
+
 def _mirrors(folder: Path) -> list[str]:
     """What a remote place has on this side."""
     mirrors = folder / "state" / "mirrors"
@@ -176,7 +186,16 @@ SCENES = {
         Scene("ssh", SshDriver, "copy", _ssh, _below, _mirrors, needs="sshd"),
         _containers("docker", DockerDriver, Docker),
         _containers("podman", PodmanDriver, Podman),
+        Scene(
+            "kubernetes",
+            KubernetesDriver,
+            "copy",
+            lambda folder: _cluster(folder).config(),
+            lambda folder: sorted(_cluster(folder).pods()),
+            _mirrors,
+        ),
     )
+    if scene.name != "kubernetes" or cluster.STARTED
 }
 
 

@@ -9,22 +9,24 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+STARTED = "LEASEHOLD_TEST_KUBECONFIG" in os.environ
+LACKING = "no cluster was started: make test-kubernetes"
 IMAGE, BUSYBOX = "leasehold-test:1", "busybox:1"
 
 
 class Cluster:
     """The API of a cluster, by its kubeconfig's server and token."""
 
-    def __init__(self, kubeconfig: str) -> None:
+    def __init__(self, kubeconfig: str, namespace: str) -> None:
         self.kubeconfig = kubeconfig
         text = Path(kubeconfig).read_text()
         self._server, self._token = re.findall(r'(?:server|token): "([^"]+)"', text)
-        self.namespace = f"leasehold-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+        self.namespace = namespace
         self.make("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
 
     @property
     def path(self) -> str:
-        """The namespace of this process's tests."""
+        """The namespace that is looked at."""
         return f"/api/v1/namespaces/{self.namespace}"
 
     def config(self, image: str = IMAGE) -> dict[str, Any]:
@@ -42,6 +44,15 @@ class Cluster:
     def pods(self) -> dict[str, Any]:
         """The namespace's pods, by name."""
         return {pod["metadata"]["name"]: pod for pod in self.ask("GET", f"{self.path}/pods")["items"]}
+
+    def remove(self, name: str) -> None:
+        """Remove a pod at once, as somebody else would."""
+        self.ask("DELETE", f"{self.path}/pods/{name}", {"gracePeriodSeconds": 0})
+
+    def evict(self, name: str) -> None:
+        """Have the cluster move a pod away, as who empties a node does."""
+        eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
+        self.ask("POST", f"{self.path}/pods/{name}/eviction", eviction)
 
     def full(self) -> bool:
         """Whether the namespace takes no pod more."""
@@ -75,10 +86,7 @@ class Cluster:
                 raise
 
 
-def cluster() -> Cluster | None:
-    """The cluster that was started; none where there is none."""
-    kubeconfig = os.environ.get("LEASEHOLD_TEST_KUBECONFIG")
-    return Cluster(kubeconfig) if kubeconfig else None
-
-
-LACKING = "no cluster was started: make test-kubernetes"
+def cluster(namespace: str | None = None) -> Cluster | None:
+    """The cluster that was started, by a namespace, else one of this process's; none where there is no cluster."""
+    namespace = namespace or f"leasehold-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    return Cluster(os.environ["LEASEHOLD_TEST_KUBECONFIG"], namespace) if STARTED else None
