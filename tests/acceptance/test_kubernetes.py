@@ -3,14 +3,17 @@
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cluster
 import pytest
+import yaml
 from cluster import BUSYBOX, Cluster
-from commandline import CommandLine
+from commandline import LEASEHOLD, CommandLine
+from pages import blocks, commands, fits
 from stores import on_sqlite
 
 # without pip, which a small image has not: an environment in the tree, in which the tree itself is importable
@@ -103,6 +106,30 @@ def test_what_belongs_to_no_lease_is_swept(
     assert list(pods.pods()) == [name]
     cli("release", lease, code=0)
     assert pods.pods() == {}
+
+
+def test_the_page_does_what_it_says_with_the_role_that_it_names(
+    cli: CommandLine, repository: Path, pods: Cluster
+) -> None:
+    runs = cluster.cluster("runs")
+    assert runs is not None
+    [role] = blocks("docs/how-to/kubernetes.md", "yaml")
+    account = runs.kubeconfig_of("leasehold", cli.home / "config")
+    runs.grant("leasehold", yaml.safe_load(role))
+    variables = {"PATH": f"{LEASEHOLD.parent}:{os.environ['PATH']}", "KUBECONFIG": account}
+    for command, wanted in commands("docs/how-to/kubernetes.md"):
+        ours = command.replace("image=python:3.12", f"image={cluster.IMAGE} --set host_network=true")
+        done = subprocess.run(
+            ["bash", "-c", ours],
+            cwd=repository,
+            env={**cli.environment(), **variables},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert fits(done.stdout.splitlines(), wanted), f"$ {command}\n{done.stdout}{done.stderr}"
+    assert runs.pods() == {}
 
 
 def test_ten_places_at_once(cli: CommandLine, repository: Path, pods: Cluster, pod_box: Callable[..., None]) -> None:

@@ -41,6 +41,17 @@ class Cluster:
         file.write_text(Path(self.kubeconfig).read_text().replace(self._token, token["status"]["token"]))
         return str(file)
 
+    def grant(self, account: str, role: Any) -> None:
+        """Give a service account of the namespace a role, which may be there already."""
+        path, group = (
+            f"/apis/rbac.authorization.k8s.io/v1{self.path.removeprefix('/api/v1')}",
+            "rbac.authorization.k8s.io",
+        )
+        self.make(f"{path}/roles", role)
+        named = {"apiGroup": group, "kind": "Role", "name": role["metadata"]["name"]}
+        who = {"kind": "ServiceAccount", "name": account, "namespace": self.namespace}
+        self.make(f"{path}/rolebindings", {"metadata": {"name": account}, "roleRef": named, "subjects": [who]})
+
     def pods(self) -> dict[str, Any]:
         """The namespace's pods, by name."""
         return {pod["metadata"]["name"]: pod for pod in self.ask("GET", f"{self.path}/pods")["items"]}
