@@ -86,10 +86,12 @@ class Snapshots:
         """The tree as it stands. Costs a look at each file, and the reading of those that changed."""
         git, index = self._own_index()
         found, modules = self._found(git), self._modules(git)
-        # Left out by name: git hides what is in a repository, and refuses one without commits.
-        done = _add(git, found, (0, 1, 128))
-        if done.code == 128:
-            done = _add(git, [*found, *modules], (0, 1))
+        # Left out by name: git hides what is in a repository, refuses one without commits, and would have git
+        # in each submodule, under that one's own configuration, say what changed.
+        done = _add(git, [*found, *modules])
+        if modules:
+            names = b"".join(name + b"\0" for name in modules)
+            git.run("update-index", "-z", "--add", "--stdin", stdin=names, ok=(0, 1, 128))
         tree = git.text("write-tree", "--missing-ok")
         index.unlink(missing_ok=True)
         nested = tuple(sorted({*found, *modules}))
@@ -188,11 +190,11 @@ class Snapshots:
         return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
 
 
-def _add(git: Git, without: Sequence[bytes], ok: Sequence[int]) -> Ran:
+def _add(git: Git, without: Sequence[bytes]) -> Ran:
     """Add all but some folders to the index."""
     paths = b"\0".join([b".", *(b":(top,exclude,literal)" + path for path in without)])
     words = ("--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
-    return git.run("add", *words, stdin=paths, ok=ok)
+    return git.run("add", *words, stdin=paths, ok=(0, 1))
 
 
 def index_info(changes: Iterable[Change]) -> bytes:

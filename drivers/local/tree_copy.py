@@ -9,6 +9,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Problem
 from leasehold.drivers.errors import Gone, Unusable
 from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.local.copied_repository import git_of_copy
 from leasehold.drivers.local.file_tree import FileBaseline, FileTree, keep_whole
 from leasehold.drivers.local.git_baseline import Baseline
 from leasehold.drivers.local.git_return import bring_back, forget_plan
@@ -64,10 +65,9 @@ class TreeCopy:
         if repository is None:
             FileBaseline(copied.manifest, explicit=False).write(place)
         else:
-            inside = place.git(place.tree, context)
             # The index knows the files of the original by their inodes; read once, the copies' are known.
-            inside.run("update-index", "-q", "--refresh", ok=(0, 1))
-            Baseline.take(Snapshots(inside, place.objects), explicit=False, own=True).write(place)
+            place.git(place.tree, context).run("update-index", "-q", "--refresh", ok=(0, 1))
+            Baseline.take(_snapshots(place, facts, context), explicit=False, own=True).write(place)
         place.write_realized({**facts, "made": True})
         what = f"copy of {shown(source)}: {copied.count} entries, {copied.size / 1e6:.1f} MB"
         return Realization(
@@ -123,7 +123,7 @@ class TreeCopy:
     def baseline(self, place: Place, context: Context) -> None:
         facts = _made(place)
         if facts["git"]:
-            Baseline.take(_snapshots(place, context), explicit=True, own=True).write(place)
+            Baseline.take(_snapshots(place, facts, context), explicit=True, own=True).write(place)
         else:
             now = _file_tree(place, facts).now(context.check)
             FileBaseline(now, explicit=True).write(place)
@@ -192,7 +192,7 @@ def _whole_repository(place: Place, source: Path, excludes: Excludes, context: C
 def _git_tree(place: Place, facts: dict[str, Any], context: Context) -> GitTree:
     source = Path(facts["source"])
     return GitTree(
-        _snapshots(place, context),
+        _snapshots(place, facts, context),
         Repository.around(source, place.git(source, context)),
         Baseline.demand(place),
         facts["lease_id"],
@@ -219,5 +219,5 @@ def _made(place: Place) -> dict[str, Any]:
     return facts
 
 
-def _snapshots(place: Place, context: Context) -> Snapshots:
-    return Snapshots(place.git(place.tree, context), place.objects)
+def _snapshots(place: Place, facts: dict[str, Any], context: Context) -> Snapshots:
+    return Snapshots(git_of_copy(place, Path(facts["source"]), context), place.objects)

@@ -16,6 +16,7 @@ from leasehold.drivers.durable import read_json, write_json
 from leasehold.drivers.errors import Damaged, Gone
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.git import Git
+from leasehold.drivers.local.copied_repository import read_head
 from leasehold.drivers.local.fence import Fence
 from leasehold.drivers.local.file_tree import ignored_paths
 from leasehold.drivers.local.place import Place
@@ -32,7 +33,6 @@ T = TypeVar("T")
 
 ROOT = "mirrors"
 _SENT = "sent.json"
-_HEAD = re.compile(rb"ref: refs/[^\n]+|[0-9a-f]{40}|[0-9a-f]{64}")
 
 # Of a repository, what may come back: what names commits and what they are made of. Configuration and hooks
 # name programs: what a run wrote there is never to be run here.
@@ -200,9 +200,7 @@ class Mirror:
 
     def check_head(self, place: Place) -> None:
         """Raise ``Damaged`` where what came back is no repository's head."""
-        head = place.tree / ".git" / "HEAD"
-        if head.is_symlink() or not _HEAD.fullmatch(head.read_bytes().strip()):
-            raise Damaged("the repository at the place has a HEAD that git would not write", hint="look at the place")
+        read_head(place.tree / ".git")
 
     def _facts(self) -> Mapping[str, Any]:
         facts = self._place.realized()

@@ -219,7 +219,10 @@ def test_a_repository_that_a_run_has_armed_runs_nothing_here(
     script = (
         f"git config core.fsmonitor 'touch {bad}'; git config filter.x.clean 'touch {bad}; cat'; "
         f"echo '* filter=x' > .gitattributes; printf '#!/bin/sh\\ntouch {bad}\\n' > .git/hooks/post-index-change; "
-        "chmod +x .git/hooks/post-index-change; echo more >> a.txt"
+        "chmod +x .git/hooks/post-index-change; "
+        "git init -q in; cd in; echo s > s; git add s; git -c user.name=n -c user.email=e commit -qm s; "
+        f"git config filter.y.clean 'touch {bad}; cat'; echo 's filter=y' > .gitattributes; cd ..; git add in; "
+        f"touch -d 2001-01-01 in/s; echo more >> a.txt; rm -f {bad}"
     )
     cli("run", "far", "--", "sh", "-c", script, code=0)
     assert (repository / "a.txt").read_text() == "a\nmore\n"

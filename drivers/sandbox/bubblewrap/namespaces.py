@@ -117,11 +117,8 @@ def _repository(place: Place, common: Path, branch: str) -> list[str]:
     logs = (common / "logs" / "refs" / "heads" / branch).parent
     writable = [common / "objects", record, heads, *([logs] if logs.is_dir() else [])]
     read_only = [pointer, *(record / name for name in ("commondir", "gitdir", "config.worktree"))]
-    return [
-        *_bound("--ro-bind", [common]),
-        *_bound("--bind", writable),
-        *_bound("--ro-bind", [path for path in read_only if path.exists()]),
-    ]
+    read_only[-1].touch()  # what is not there could be made
+    return [*_bound("--ro-bind", [common]), *_bound("--bind", writable), *_bound("--ro-bind", read_only)]
 
 
 def _bound(word: str, paths: Iterable[Path]) -> list[str]:

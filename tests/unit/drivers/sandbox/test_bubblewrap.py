@@ -44,6 +44,31 @@ async def test_commands_see_a_world_of_their_own(bench: Bench, repo: Path, monke
     assert bench.places() == set()
 
 
+ARM = """
+git config filter.x.clean "touch $BAD; cat" && git config core.fsmonitor "touch $BAD"
+echo '* filter=x' > .gitattributes
+git init -q in && cd in && echo s > s && git add s && git -c user.name=n -c user.email=e commit -qm s
+git config filter.y.clean "touch $BAD; cat" && echo 's filter=y' > .git/info/attributes && cd .. && git add in
+touch -d 2001-01-01 in/s
+"""
+
+
+@pytest.mark.parametrize("mode", [Mode.COPY, Mode.GIT_WORKTREE])
+async def test_what_a_command_configures_for_git_runs_in_its_sandbox_alone(
+    bench: Bench, repo: Path, tmp_path: Path, mode: Mode
+) -> None:
+    sh(repo, "git config extensions.worktreeConfig true")
+    life = await bench.ready(repo, mode)
+    record = "c=$(git rev-parse --git-dir)/config.worktree; printf '[filter \"x\"]\\nclean = touch %s\\n' $BAD > $c"
+    await life.run(f"BAD={tmp_path / 'bad'}; {record if mode is Mode.GIT_WORKTREE else ':'}; {ARM} true; echo new > a")
+    await life.sync_back()
+    assert (repo / "a").read_text() == "new\n"
+    await life.run("echo newer > a")
+    [ref] = [kept.where for kept in (await life.release()).kept if kept.where.startswith("refs/")]
+    assert sh(repo, f"git show '{ref}:a'") == "newer"
+    assert sh(tmp_path, "ls bad 2>/dev/null || true") == ""
+
+
 async def test_tmp_and_home_last_as_long_as_the_lease(bench: Bench, repo: Path) -> None:
     life = await bench.begin(repo, Mode.COPY)
     await life.run("echo kept > /tmp/note; echo kept > ~/note; echo kept > /var/tmp/other")
