@@ -12,13 +12,12 @@ from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import spoken
 from leasehold.orchestrator.environments import Environment, Environments, EnvironmentStatus
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.step import Interrupted, News
 from leasehold.orchestrator.store.hints import SLOT
 from leasehold.orchestrator.takeover import Takeover
-from leasehold.states import IllegalTransition, LeaseEvent
+from leasehold.states import CleanupState, LeaseEvent
 
 _PAUSE = 0.05  # seconds before the first further look; they double
 _LONGEST_PAUSE = 1.0
@@ -26,13 +25,19 @@ _NAMED = 3
 
 
 class Capacity:
-    """Gives leases their slots, in the order in which they came."""
+    """Gives leases their slots, in the order in which they came.
 
-    def __init__(self, commits: Commits, environments: Environments, ledger: Ledger, others: Takeover) -> None:
+    ``patience`` is for how many seconds also who does not wait has a place ended that nobody needs.
+    """
+
+    def __init__(
+        self, commits: Commits, environments: Environments, ledger: Ledger, others: Takeover, patience: float
+    ) -> None:
         self._commits = commits
         self._environments = environments
         self._ledger = ledger
         self._others = others
+        self._patience = patience
 
     async def take(self, lease: Lease, until: float) -> None:
         """Give the lease a slot to claim, waiting for one until ``until`` of the monotonic clock.
@@ -54,6 +59,7 @@ class Capacity:
     async def _slot(self, lease: Lease, environment: Environment, room: int, until: float, look: asyncio.Event) -> str:
         """A free slot, in the lease's turn; ``look`` is set where another look may be worth while."""
         slots, pause = [f"{SLOT}{environment.id}:{number}" for number in range(room)], _PAUSE
+        patience = max(until, time.monotonic() + self._patience)
         while True:
             look.clear()
             taken, earlier = await self._ledger.line(lease.terms, f"{SLOT}{environment.id}:")
@@ -63,8 +69,10 @@ class Capacity:
             if free:
                 return free[0]
             holders = await self._ledger.of_ids(set(taken.values()))
-            if await self._made_room(holders):
+            if await self._made_room(lease, holders, patience):
                 continue
+            if lease.interruption is not None:
+                raise Interrupted
             left = until - time.monotonic()
             if left <= 0:
                 raise Held(_full(lease, holders), hint="wait longer with --wait, or end one of them")
@@ -74,13 +82,11 @@ class Capacity:
             if environment.status is not EnvironmentStatus.ACTIVE:
                 raise Held(f'environment "{environment.name}" was archived while this lease waited for a place')
 
-    async def _made_room(self, holders: Sequence[Row]) -> bool:
-        for row in holders:
-            try:
-                if await self._others.make_room(row, "its owner was lost, and another run waited"):
-                    return True
-            except (LeaseLost, IllegalTransition):
-                return True  # somebody else ended it, or took it over, just then
+    async def _made_room(self, lease: Lease, holders: Sequence[Row], until: float) -> bool:
+        """One place fewer, where one can be spared; whether to look again. What is only parked goes first."""
+        for row in sorted(holders, key=lambda row: row.facts.cleanup is not CleanupState.PARKED):
+            if await self._others.make_room(lease, row, "another run waited", until):
+                return True
         return False
 
     async def _wait(self, lease: Lease, look: asyncio.Event, seconds: float, why: str) -> None:

@@ -102,8 +102,7 @@ class Duties:
 
     async def _replay(self, row: Row) -> Deed | None:
         again = self._replays.is_unfinished(row)
-        stuck = not row.held and row.stuck is not None and (row.facts.state.live or self._others.reaches(row))
-        if not (stuck or again):
+        if not (again or self._others.left(row)):
             return None
         try:
             replay = await self._replays.replay(row)

@@ -8,12 +8,24 @@ from typing import Any
 
 from leasehold.drivers import Mode
 from leasehold.orchestrator.errors import NoSuch
-from leasehold.orchestrator.request import Request
+from leasehold.orchestrator.request import OwnerLost, Request
 from leasehold.orchestrator.store import columns
 from leasehold.orchestrator.store.encoding import decode
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.terms import STORED, Terms
-from leasehold.states import CleanupState, Facts, LeaseState, Policy, Status, Stuck, held, status, stuck
+from leasehold.states import (
+    CleanupState,
+    Facts,
+    LeaseState,
+    Open,
+    Policy,
+    Status,
+    Stuck,
+    held,
+    open_step,
+    status,
+    stuck,
+)
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
 
 _PAGE = 500
@@ -52,6 +64,22 @@ class Row:
     def stuck(self) -> Stuck | None:
         """Why it is stuck; none where it is not."""
         return stuck(self.facts, self.now, owner_alive=self.alive, waits_until=self.waits_until)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is past its own end."""
+        return self.facts.expires_at is not None and self.facts.expires_at < self.now
+
+    @property
+    def kept_over(self) -> bool:
+        """Whether its place was kept until a time that is over."""
+        return self.facts.keep_until is not None and self.facts.keep_until <= self.now
+
+    @property
+    def awaits_attach(self) -> bool:
+        """Whether it lost its owner at rest, and its platform said that it will attach it again."""
+        waits = self.terms.request.owner_lost is OwnerLost.WAIT and open_step(self.facts) is Open.TARGETED
+        return waits and self.stuck is Stuck.OWNER_LOST and not self.over
 
     @property
     def waits_until(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,8 @@ class Orchestrator(Operations, EntryPoints):
         self._life = Life(engine, self._commits, steps, self.redaction)
         self._others = Takeover(self._life, self._commits, self.ledger)
         self._reuse = Reuse(self.ledger, self._others)
-        self._capacity = Capacity(self._commits, self.environments, self.ledger, self._others)
+        patience = settings.cleanup_seconds
+        self._capacity = Capacity(self._commits, self.environments, self.ledger, self._others, patience)
         recovery = Recovery(self._life, engine, self._commits, steps, self._come_up_again)
         self._replays = Replays(self.ledger, self._others, self._life, recovery)
         self._retention = Retention(store)
@@ -115,6 +116,7 @@ class Orchestrator(Operations, EntryPoints):
         try:
             yield orchestrator
         finally:
+            await orchestrator._others.close()
             await orchestrator._life.part(orchestrator._owner.leases.values())
             await orchestrator._owner.close()
             await store.close()
@@ -225,15 +227,20 @@ class Orchestrator(Operations, EntryPoints):
     async def _come_up(self, lease: Lease) -> Lease:
         """Bring a lease up, or give the one that its run has there already. Raises ``StepFailed``."""
         request = lease.terms.request
-        ready = partial(self._ready, until=time.monotonic() + request.wait)
+        passed: set[str] = set()
+        ready = partial(self._ready, until=time.monotonic() + request.wait, passed=passed)
         tries = 0
         while tries < _TRIES:
             tries += 1
             try:
                 await self._life.settled(lease, self._life.bring_up(lease, ready))
-            except (EnvironmentChanged, PlaceTaken):
+            except EnvironmentChanged:
                 self.environments.forget(request.company_id)
                 lease.draft = None
+            except PlaceTaken as taken:
+                passed.add(taken.lease_id)
+                lease.draft = None
+                tries -= 1  # another took that place: there is one less to lose
             except HoldConflict as conflict:
                 lease.draft = None
                 if conflict.subject.startswith(SLOT):
@@ -252,9 +259,9 @@ class Orchestrator(Operations, EntryPoints):
         await self._life.ready_again(lease)
         await self._come_up(lease)
 
-    async def _ready(self, lease: Lease, until: float) -> str:
+    async def _ready(self, lease: Lease, until: float, passed: Container[str]) -> str:
         """What acquire needs first: a place to take over, where the policy reuses places, and a slot."""
-        why = await self._reuse.find(lease) if lease.terms.policy.reuses else ""
+        why = await self._reuse.find(lease, passed) if lease.terms.policy.reuses else ""
         await self._capacity.take(lease, until)
         return why
 

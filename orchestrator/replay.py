@@ -14,12 +14,10 @@ from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.recovery import Recovery
-from leasehold.orchestrator.request import OwnerLost
 from leasehold.orchestrator.step import Failure, StepFailed
-from leasehold.orchestrator.takeover import Takeover
+from leasehold.orchestrator.takeover import Takeover, failure
 from leasehold.states import (
     Answer,
-    ErrorCode,
     Move,
     Open,
     PlanRow,
@@ -101,7 +99,7 @@ class Replays:
             self._unfinished.pop(row.terms.id, None)
             return _nothing(row)
         before = self._unfinished.get(row.terms.id) if self.is_unfinished(row) else None
-        resume = before.resume if before is not None else _goes_on(row, found, resume=resume)
+        resume = before.resume if before is not None else _goes_on(row, resume=resume)
         why_failed = before.failure if before is not None else failure(row)
         refused = self._refused(row, found) if resume else None
         if refused is not None:
@@ -146,7 +144,7 @@ class Replays:
         found = self._open(row, force=force)
         if found is None:
             return _nothing(row)
-        resume = _goes_on(row, found, resume=resume)
+        resume = _goes_on(row, resume=resume)
         rows = plan_rows(found)
         ways = [(plan.resume if resume else plan.abandon, plan) for plan in rows]
         sure = len(rows) == 1
@@ -205,31 +203,9 @@ class Replays:
         )
 
 
-def failure(row: Row) -> Failure:
-    """As what a stuck lease fails."""
-    step = row.facts.pending_event or row.facts.state
-    match row.stuck:
-        case Stuck.EXPIRED:
-            return Failure(ErrorCode.LEASE_EXPIRED, "the lease reached its end, and nobody held it", "expiry")
-        case Stuck.STEP_OVERDUE:
-            return Failure(ErrorCode.LEASE_OWNER_LOST, f"its {step} was past its deadline", "owner")
-        case Stuck.WAITING:
-            return Failure(ErrorCode.LEASE_OWNER_LOST, "it waited for a place beyond its time", "owner")
-        case None:
-            return Failure(ErrorCode.LEASE_OWNER_LOST, f"it was taken over by force at {step}", "owner")
-        case _:
-            return Failure(ErrorCode.LEASE_OWNER_LOST, f"its owner was lost at {step}", "owner")
-
-
-def _goes_on(row: Row, found: Open, *, resume: bool) -> bool:
+def _goes_on(row: Row, *, resume: bool) -> bool:
     """Whether to go on with it: there is nothing to go on with where its time is over."""
-    over = row.facts.expires_at is not None and row.facts.expires_at < row.now
-    return not over and (resume or _waits(row, found))
-
-
-def _waits(row: Row, found: Open) -> bool:
-    """Whether its platform said that it will attach it again."""
-    return found is Open.TARGETED and row.terms.request.owner_lost is OwnerLost.WAIT and row.stuck is Stuck.OWNER_LOST
+    return not row.over and (resume or row.awaits_attach)
 
 
 def _refusal(why: str) -> str:

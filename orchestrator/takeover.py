@@ -1,6 +1,11 @@
 """Leases that other processes made: taken over, asked, or found in the way."""
 
+import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from leasehold.orchestrator.commits import Commits
@@ -13,8 +18,10 @@ from leasehold.orchestrator.step import Failure
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import HoldConflict
 from leasehold.orchestrator.store.hints import OWNER
-from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Note
+from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Note, Stuck
 from sqlalchemy import Connection, update
+
+_CLOSE_SECONDS = 10.0
 
 
 class Takeover:
@@ -24,6 +31,7 @@ class Takeover:
         self._life = life
         self._commits = commits
         self._ledger = ledger
+        self._endings: dict[str, asyncio.Task[bool]] = {}  # of places that are in the way
 
     async def resolve_conflict(self, lease: Lease, conflict: HoldConflict) -> Lease | None:
         """The run's own lease, or none where the dead holder was ended. Raises ``StepFailed``."""
@@ -34,11 +42,13 @@ class Takeover:
         try:
             if lease.facts.version == 0 and ours and holder.run_id == request.run_id and free:
                 return await self.take_up(row, force=False)
-            in_use = not ours and row.facts.cleanup is CleanupState.PARKED  # it is another company's to reclaim
-            if not in_use and await self.make_room(row, "its owner was lost, and another run needed what it held"):
-                return None
         except (LeaseLost, StillHeld, IllegalTransition):
             return None  # somebody else ended it, or took it over, just then: look again
+        in_use = not ours and row.facts.cleanup is CleanupState.PARKED  # it is another company's to reclaim
+        if not in_use and await self.make_room(lease, row, "another run needed what it held"):
+            return None
+        if lease.interruption is not None:
+            return None  # it ends before it looks again
         subject = conflict.subject.split(":", 2)[-1]
         by = f"lease {row.terms.id} (run {holder.run_id}" if ours else "a lease of another company"
         if ours:
@@ -46,17 +56,65 @@ class Takeover:
         held = Held(f"{subject} is held by {by}", hint="wait for it to end, release it, or use --share")
         raise await self._life.refuse(lease, held)
 
-    async def make_room(self, row: Row, why: str) -> bool:
-        """End a place that is only parked, or whose owner is gone (``why`` it failed); whether it has gone."""
-        if not row.facts.state.live and not self.reaches(row):
-            return False  # only its own machine can end it
-        if row.facts.cleanup is CleanupState.PARKED:
-            return not (await self.clean_up(row, force=False)).cleanup.open
-        if row.held or (row.facts.state.live and row.facts.owner is None):
+    async def make_room(self, lease: Lease, row: Row, why: str, until: float = math.inf) -> bool:
+        """End a place that ``lease`` needs, where it is only kept, or nobody has it; whether to look again.
+
+        ``why`` is what it was needed for. Where the lease is told to stop, or at ``until`` of the monotonic
+        clock, it is waited for no longer, and goes on to its own end.
+        """
+        ending = self._endings.get(row.terms.id)
+        if lease.interruption is not None or time.monotonic() >= until or (ending is None and not self._idle(row)):
             return False
-        taken = await self.take(row, force=False)
-        await self._life.settle(taken, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
-        return not taken.cleanup.open
+        if ending is None:
+            ending = self._endings[row.terms.id] = asyncio.create_task(self._end(row, why), name="leasehold-room")
+            ending.add_done_callback(partial(self._ended, row.terms.id))
+        lease.stop = asyncio.Event()
+        stopped = asyncio.create_task(lease.stop.wait())
+        left = None if until == math.inf else until - time.monotonic()
+        try:
+            await asyncio.wait({ending, stopped}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            lease.stop = None
+        return ending.done() and not ending.cancelled() and ending.result()
+
+    async def close(self) -> None:
+        """Give what is being ended a moment; what it leaves open is settled like any other lost step."""
+        endings = [*self._endings.values()]
+        if endings:
+            _, late = await asyncio.wait(endings, timeout=_CLOSE_SECONDS)
+            for ending in late:
+                ending.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def left(self, row: Row) -> bool:
+        """Whether nobody living moves it on, and it is time to, and can be done from here."""
+        due = row.facts.next_try_at is None or row.facts.next_try_at <= row.now
+        return not row.held and row.stuck is not None and due and (row.facts.state.live or self.reaches(row))
+
+    def _idle(self, row: Row) -> bool:
+        """Whether the place may be ended for another that needs it."""
+        if row.facts.cleanup is CleanupState.PARKED or row.kept_over:
+            return self.reaches(row)  # only its own machine can end it
+        return self.left(row) and not row.awaits_attach
+
+    async def _end(self, row: Row, why: str) -> bool:
+        """End it; whether it has gone, or somebody else was quicker."""
+        try:
+            if row.facts.keep_until is not None:
+                lease = await self.clean_up(row, force=False)
+            else:
+                lease = await self.take(row, force=False)
+                first = failure(row)
+                await self._life.settle(lease, replace(first, message=f"{first.message}, and {why}"))
+        except (LeaseLost, StillHeld, IllegalTransition):
+            return True
+        return not lease.cleanup.open
+
+    def _ended(self, lease_id: str, ending: asyncio.Task[bool]) -> None:
+        del self._endings[lease_id]
+        if not ending.cancelled():
+            ending.exception()  # who waited for it is told
 
     def reaches(self, row: Row) -> bool:
         """Whether the place of that row can be reached from this machine."""
@@ -128,3 +186,19 @@ class Takeover:
             store.hints.tell(connection, f"{OWNER}{row.facts.owner}")
 
         await store.writer.job(write)
+
+
+def failure(row: Row) -> Failure:
+    """As what a stuck lease fails."""
+    step = row.facts.pending_event or row.facts.state
+    match row.stuck:
+        case Stuck.EXPIRED:
+            return Failure(ErrorCode.LEASE_EXPIRED, "the lease reached its end, and nobody held it", "expiry")
+        case Stuck.STEP_OVERDUE:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, f"its {step} was past its deadline", "owner")
+        case Stuck.WAITING:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, "it waited for a place beyond its time", "owner")
+        case None:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, f"it was taken over by force at {step}", "owner")
+        case _:
+            return Failure(ErrorCode.LEASE_OWNER_LOST, f"its owner was lost at {step}", "owner")

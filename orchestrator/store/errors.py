@@ -53,7 +53,11 @@ class HoldConflict(Exception):
 
 
 class PlaceTaken(Exception):
-    """The parked place that the lease wanted has another fate by now."""
+    """The parked place of ``lease_id``, which another lease wanted, has another fate by now."""
+
+    def __init__(self, lease_id: str) -> None:
+        super().__init__(lease_id)
+        self.lease_id = lease_id
 
 
 class EnvironmentChanged(Exception):

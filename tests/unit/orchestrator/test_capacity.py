@@ -1,15 +1,19 @@
 """An environment has room for so many leases; who comes later waits in turn."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from leasehold.orchestrator import EnvironmentRunError, Orchestrator, WrongUsage
+from leasehold.drivers.scripted import Fault, Provider
+from leasehold.orchestrator import EnvironmentRunError, Orchestrator, OwnerLost, WrongUsage
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.step import News
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, ErrorCode, LeaseState, Policy
+
+Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +22,10 @@ async def _content(orchestrator: Orchestrator) -> Any:
     assert [finding async for finding in verify(orchestrator.store)] == []
 
 
-async def environment(orchestrator: Orchestrator, room: int, policy: Policy = Policy.EPHEMERAL, **config: Any) -> None:
+async def environment(
+    orchestrator: Orchestrator, room: int, policy: Policy = Policy.EPHEMERAL, *faults: Fault, **config: Any
+) -> None:
+    config["script"] = [fault.model_dump() for fault in faults]
     await orchestrator.environments.add("default", "place", "scripted", config, policy=policy, max_leases=room)
 
 
@@ -102,6 +109,72 @@ async def test_what_a_lost_owner_held_makes_room(
     async with orchestrator.lease(environment="place", workspace=tree):
         row = await orchestrator.ledger.find("default", lost.id)
         assert row.facts.error_code == "lease_owner_lost"
+
+
+@pytest.mark.parametrize("room", [1, None], ids=["slot", "subject"])
+async def test_a_lease_that_waits_for_attach_is_not_ended_for_another(
+    orchestrator: Orchestrator, tree: Path, open_orchestrator: Any, room: int | None
+) -> None:
+    config = {"exclusive_modes": ["in_place"]} if room is None else {}
+    await orchestrator.environments.add("default", "place", "scripted", config, max_leases=room)
+    request: dict[str, Any] = {"environment": "place", "workspace": tree, "mode": "copy" if room else "in_place"}
+    async with open_orchestrator() as other:
+        waits = await other.acquire(**request, owner_lost=OwnerLost.WAIT)
+    with pytest.raises(EnvironmentRunError, match=f"held by .*{waits.id}"):
+        await orchestrator.acquire(**request)
+    assert (await orchestrator.attach(waits.id)).state is LeaseState.TARGETED
+    await orchestrator.release(waits.id, force=True)
+
+
+async def test_a_place_that_is_kept_is_left_alone_until_its_time_is_over(
+    orchestrator: Orchestrator, tree: Path
+) -> None:
+    await environment(orchestrator, 1, Policy.RETAIN_ON_FAILURE)
+    kept = await orchestrator.acquire(environment="place", workspace=tree, keep_for=4)
+    await kept.fail("to be looked at")
+    version = kept.facts.version
+    with pytest.raises(EnvironmentRunError, match="no place within"):
+        await orchestrator.acquire(environment="place", workspace=tree, wait=0.3)
+    assert (await orchestrator.ledger.find("default", kept.id)).facts.version == version
+    await (await orchestrator.acquire(environment="place", workspace=tree, wait=30)).release()
+
+
+async def test_a_cleanup_that_failed_is_tried_for_who_waits_when_its_time_has_come(
+    orchestrator: Orchestrator, tree: Path
+) -> None:
+    await environment(orchestrator, 1, Policy.EPHEMERAL, Fault(verb="release", call=1))
+    held = await orchestrator.acquire(environment="place", workspace=tree)
+    await held.release()
+    with pytest.raises(EnvironmentRunError, match="no place within"):
+        await orchestrator.acquire(environment="place", workspace=tree, wait=0.3)
+    assert (await orchestrator.ledger.find("default", held.id)).facts.cleanup_tries == 1
+    await (await orchestrator.acquire(environment="place", workspace=tree, wait=30)).release()
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_place_whose_end_hangs_is_waited_for_no_longer_than_was_asked(
+    tree: Path, open_orchestrator: Any, provider: Provider, eventually: Eventually, *, cancelled: bool
+) -> None:
+    """What three lost owners left: each cleanup hangs, and goes on when who waited for it has gone."""
+    async with open_orchestrator(cleanup_seconds=2) as orchestrator:
+        hangs = [Fault(verb="release", what="hang", call=call) for call in (1, 2, 3)]
+        await environment(orchestrator, 3, Policy.EPHEMERAL, *hangs)
+        async with open_orchestrator() as other:
+            lost = [await other.acquire(environment="place", workspace=tree) for _ in range(3)]
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        asked = asyncio.create_task(orchestrator.acquire(environment="place", workspace=tree, wait=1))
+        await eventually(lambda: provider.shelf.get("counts/release") == b"1")
+        if cancelled:
+            began = clock()
+            asked.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else EnvironmentRunError):
+            await asked
+        assert clock() - began < (1.0 if cancelled else 3.5)
+        rows = [await orchestrator.ledger.find("default", lease.id) for lease in lost]
+        if cancelled:
+            assert [row.facts.pending_event for row in rows].count("clean") == 1
+            assert [row.held for row in rows].count(True) == 1, "it goes on, in its owner's hands"
 
 
 async def test_archiving_ends_the_wait(orchestrator: Orchestrator, tree: Path) -> None:

@@ -1,6 +1,7 @@
 """A parked place serves the next lease that fits it; what does not fit is ended on its own lease."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from leasehold.orchestrator import EnvironmentRunError, Orchestrator
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, Entry, Policy
+
+from .conftest import Opener
 
 BY_ENVIRONMENT, BY_WORKSPACE = Policy.REUSE_BY_ENVIRONMENT, Policy.REUSE_BY_EXECUTION_WORKSPACE
 
@@ -69,6 +72,45 @@ async def test_one_place_serves_one_of_two(orchestrator: Orchestrator, tree: Pat
     assert sorted("resumed" in details for details in told) == [False, True]
     assert await cleanup(orchestrator, first) is CleanupState.HANDED_OVER
     assert len(provider.standing()) == 2
+
+
+async def test_as_many_as_are_parked_are_served_at_once(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    """Whoever loses a place to another takes the next: there is one for each."""
+    await environment(orchestrator)
+    held = [await orchestrator.acquire(environment="place", workspace=tree) for _ in range(10)]
+    for lease in held:
+        await lease.release()
+    again = await asyncio.gather(*(orchestrator.acquire(environment="place", workspace=tree) for _ in range(12)))
+    told = [(await acquired(orchestrator, lease)).details for lease in again]
+    assert sorted("resumed" in details for details in told) == [False] * 2 + [True] * 10
+    assert len(provider.standing()) == 12
+
+
+async def test_places_that_do_not_fit_cost_the_next_lease_one_end(
+    tree: Path,
+    provider: Provider,
+    open_orchestrator: Opener,
+    eventually: Callable[[Callable[[], bool]], Awaitable[None]],
+) -> None:
+    """All of them would hang; the lease is cancelled meanwhile, and does not wait for it."""
+    async with open_orchestrator(cleanup_seconds=2) as orchestrator:
+        await environment(orchestrator, *(Fault(verb="release", what="hang", call=call) for call in range(4, 10)))
+        held = [await orchestrator.acquire(environment="place", workspace=tree, excludes=["a"]) for _ in range(3)]
+        for lease in held:
+            await lease.release()
+        asked = asyncio.create_task(orchestrator.acquire(environment="place", workspace=tree, excludes=["b"]))
+        await eventually(lambda: int(provider.shelf.get("counts/release") or 0) == 4)
+        asked.cancel()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert asyncio.get_running_loop().time() - began < 1
+        other = await orchestrator.acquire(environment="place", workspace=tree, excludes=["b"])
+        assert "was replaced" in (await acquired(orchestrator, other)).details["created"]
+        ended = [await cleanup(orchestrator, lease) for lease in held]
+        assert ended == [CleanupState.FAILED, CleanupState.FAILED, CleanupState.PARKED], "each paid for one"
 
 
 @pytest.mark.parametrize(
