@@ -92,8 +92,7 @@ class Capacity:
     async def _wait(self, lease: Lease, look: asyncio.Event, seconds: float, why: str) -> None:
         if lease.facts.version == 0:
             await self._commits.flush(lease)  # it waits at ``resolved``, where everybody sees its turn
-            if lease.listener is not None:
-                lease.listener(News(lease.id, LeaseEvent.ACQUIRE.value, "progress", why))
+            lease.tell(News(lease.id, LeaseEvent.ACQUIRE.value, "progress", why))
         self._commits.owner.check(lease)
         lease.stop = look
         if lease.interruption is not None:

@@ -52,7 +52,7 @@ class Draft:
     ) -> None:
         """One more row. ``dest`` is by default where the lease, or its cleanup, stands already.
 
-        Raises ``IllegalTransition``, changing nothing that was committed.
+        Raises ``IllegalTransition``, changing nothing.
         """
         facts = self.facts
         if event in LEASE_EVENTS:
@@ -66,5 +66,6 @@ class Draft:
         try:
             apply(facts, entry)
         except BrokenJournal as broken:
+            self.take_back(len(self.entries))  # it may be half applied
             raise IllegalTransition(self.lease_id, event, source or "", broken.why) from broken
         self.entries.append(entry)

@@ -46,10 +46,17 @@ class Ending:
         self._verbs = verbs
         self._redaction = redaction
 
+    def reopen(self, lease: Lease) -> None:
+        """Take back an end that was drafted and not written: the store did not take it."""
+        draft = lease.draft
+        if draft is not None and lease.facts.state.live and not draft.facts.state.live:
+            ends = [number for number, entry in enumerate(draft.entries) if entry.dest in ENDED]
+            draft.take_back(ends[0])
+
     async def settle(self, lease: Lease, failure: Failure) -> None:
         """End a lease that was taken over, by the replay plan: its open step is abandoned, then it fails, and
         its place is ended or kept."""
-        _reopen(lease)
+        self.reopen(lease)
         event = _kept_by_plan(lease)
         self._commits.abandon(lease)
         if not lease.facts.state.live:
@@ -67,12 +74,12 @@ class Ending:
 
     async def released(self, lease: Lease) -> None:
         """End a lease as wanted, then its place."""
-        _reopen(lease)
+        self.reopen(lease)
         await self._engine.fire(lease, LeaseEvent.RELEASE)
         await self.place(lease)
 
     async def _fail(self, lease: Lease, failure: Failure) -> None:
-        _reopen(lease)
+        self.reopen(lease)
         if failure.event is None or failure.event.value != lease.ahead.pending_event:
             self._commits.abandon(lease)
         await self._engine.fire(lease, LeaseEvent.FAIL, Step(LeaseEvent.FAIL.value, failure=failure))
@@ -170,14 +177,6 @@ class Ending:
                 await self._verbs.watches.over(watch, target.close())
             except Exception as error:  # noqa: BLE001 - the cleanup ends what is left, and says so if it cannot
                 self._engine.tell(lease, CleanupEvent.CLEAN.value, "progress", self._redaction.clean(str(error)))
-
-
-def _reopen(lease: Lease) -> None:
-    """Take back an end that was drafted and not written: the store did not take it."""
-    draft = lease.draft
-    if draft is not None and lease.facts.state.live and not draft.facts.state.live:
-        ends = [number for number, entry in enumerate(draft.entries) if entry.dest in ENDED]
-        draft.take_back(ends[0])
 
 
 def _kept_by_plan(lease: Lease) -> CleanupEvent | None:

@@ -112,7 +112,7 @@ class Engine:
     def tell(self, lease: Lease, event: str, kind: str, text: str = "", ms: int | None = None) -> None:
         """Tell who watches."""
         if lease.listener is not None:
-            lease.listener(News(lease.id, event, kind, text, None if ms is None else ms / 1000))
+            lease.tell(News(lease.id, event, kind, text, None if ms is None else ms / 1000))
 
     # --- the callbacks around a step
 

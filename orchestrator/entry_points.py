@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from leasehold.drivers import Registry, specifies_remote
+from leasehold.drivers import DriverError, Registry, specifies_remote
 from leasehold.orchestrator.adapters import Adapters
 from leasehold.orchestrator.environments import Environment, Environments, EnvironmentStatus
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost, NoSuch, StoreError
@@ -295,7 +295,7 @@ class EntryPoints:
     async def _end_unused(self, lease: Lease, failure: Failure) -> None:
         """End a lease that nobody gets, or whose caller has an error of its own, which stays the first."""
         if lease.facts.version and lease.facts.state.live and lease.lost is None:
-            with contextlib.suppress(StoreError, LeaseLost, IllegalTransition):
+            with contextlib.suppress(StoreError, LeaseLost, IllegalTransition, DriverError):
                 await self._runs.fail(lease, failure)
 
     def _cause(self, error: Exception) -> str:

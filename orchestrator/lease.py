@@ -13,7 +13,8 @@ from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
 from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.request import NOTHING
-from leasehold.orchestrator.step import Failure, Listener
+from leasehold.orchestrator.step import Failure, Listener, News
+from leasehold.orchestrator.telling import tell
 from leasehold.orchestrator.terms import Terms
 from leasehold.orchestrator.watch import Stopped, Watch
 from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState, Policy, Status, cleanup_status, status
@@ -309,6 +310,11 @@ class Lease:
     def machine_cleanup(self) -> str:
         """Where the cleanup machine sees it."""
         return str(self.ahead.cleanup)
+
+    def tell(self, news: News) -> None:
+        """Tell who watches it."""
+        if self.listener is not None:
+            tell(self.listener, news)
 
     def began(self, command: Watch) -> None:
         """A command runs there: what ends the lease cuts it off."""

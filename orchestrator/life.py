@@ -17,6 +17,7 @@ from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import SyncBack
 from leasehold.orchestrator.step import Failure, Interrupted, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
+from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.terms import Terms
 from leasehold.states import (
     CleanupEvent,
@@ -84,11 +85,31 @@ class Life:
         """End a lease as failed. One that has ended stays as it is."""
         await self._reported(lease, self._fail(lease, failure))
 
+    async def end(self, lease: Lease, ending: Callable[[], Awaitable[None]]) -> None:
+        """End a lease that its holder lets go of. Where the store does not take it, it is tried again beside."""
+        try:
+            await ending()
+        except StoreError:
+            self._commits.owner.do(self.insist(lease, ending))
+            raise
+
+    async def insist(self, lease: Lease, ending: Callable[[], Awaitable[None]]) -> None:
+        """Try an ending until the store takes it, while the lease is this process's."""
+        while lease.facts.state.live and lease.lost is None:
+            try:
+                return await ending()
+            except StoreError:
+                await asyncio.sleep(self._commits.owner.patience)
+            except (LeaseLost, IllegalTransition, EnvironmentRunError):
+                return None  # another ended it first, or it has ended, and its row says how
+        return None
+
     async def extend(self, lease: Lease, seconds: float) -> None:
         """Move a live lease's end to ``seconds`` from now."""
         async with lease.lock:
             if not lease.facts.state.live:
                 raise IllegalTransition(lease.id, "extend", lease.facts.state, "the lease has ended")
+            self.check(lease)
             expires_at = self._commits.store.clock.now() + int(seconds * 1e6)
             await self._commits.note(lease, Note.EXTEND, expires_at=expires_at)
 
@@ -99,6 +120,7 @@ class Life:
             if facts.state is not LeaseState.TARGETED or facts.pending_event is not None:
                 why = "only a targeted lease with no step under way lives on without an owner"
                 raise IllegalTransition(lease.id, "detach", facts.state.value, why)
+            self.check(lease)
             target, lease.target = lease.target, None
             if target is not None:
                 await target.detach()
@@ -267,6 +289,8 @@ class Life:
         async with lease.lock:
             if not lease.facts.state.live:
                 return
+            self.check(lease)
+            self._ending.reopen(lease)
             if sync:
                 lease.named = {"then": LeaseEvent.RELEASE.value}
                 await self._sync_back(lease)
@@ -276,6 +300,8 @@ class Life:
         async with lease.lock:
             if not lease.facts.state.live:
                 return
+            self.check(lease)
+            self._ending.reopen(lease)
             if self._syncs(lease, success=False) and lease.interruption is None:
                 lease.named = {"then": LeaseEvent.FAIL.value, "code": failure.code.value, "message": failure.message}
                 try:

@@ -19,7 +19,6 @@ from leasehold.orchestrator.engine import Engine
 from leasehold.orchestrator.entry_points import CANCELLED, EntryPoints
 from leasehold.orchestrator.environments import Environments
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, new_run_id
@@ -37,13 +36,13 @@ from leasehold.orchestrator.run_leases import RunLeases
 from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.step import Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
-from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken, StoreError
+from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken
 from leasehold.orchestrator.store.hints import SLOT
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.sweep import Sweep
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms
-from leasehold.states import ErrorCode, Facts, IllegalTransition, Policy
+from leasehold.states import ErrorCode, Facts, Policy
 from sqlalchemy import Engine as SqlEngine
 
 _TRIES = 5
@@ -136,14 +135,12 @@ class Orchestrator(Operations, EntryPoints):
         except asyncio.CancelledError:
             await self._end_unused(lease, CANCELLED)
             raise
-        except LeaseLost:
-            raise
         except BaseException as error:
             reason = f"{error.__class__.__name__}: {error}"
             await self._end_unused(lease, Failure(ErrorCode.RUN_FAILED, reason, "run"))
             raise
         else:
-            await lease.release()
+            await self._life.end(lease, partial(self._life.release, lease))
 
     async def acquire(
         self,
@@ -269,15 +266,7 @@ class Orchestrator(Operations, EntryPoints):
         """The living owner ends its own expired lease; a store that fails is asked again, while the claim holds."""
         failure = Failure(ErrorCode.LEASE_EXPIRED, "the lease reached its end", "expiry")
         lease.interrupt(failure)
-        try:
-            async with asyncio.timeout(self.settings.claim_seconds):
-                while lease.facts.state.live:
-                    try:
-                        await self._life.fail(lease, failure)
-                    except StoreError:
-                        await asyncio.sleep(self.settings.claim_seconds / 20)
-        except (LeaseLost, IllegalTransition, TimeoutError):
-            return  # another ended it first, or ends it when the claim is over
+        await self._life.insist(lease, partial(self._life.fail, lease, failure))
 
     async def _ttl(self, company_id: str, environment: str | None) -> float:
         found = await self.environments.find(company_id, environment)

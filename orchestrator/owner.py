@@ -48,6 +48,11 @@ class Owner:
         self.id = ""
         self.leases: dict[str, Lease] = {}
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which what the store did not take is tried again."""
+        return self._claim / 20
+
     def hold(self, lease: "Lease") -> None:
         """Care for a lease until it is let go: its end is seen in time."""
         before = self.leases.get(lease.id)
@@ -124,7 +129,7 @@ class Owner:
             try:
                 alive, wishes = await self._store.writer.job(self._extend)
             except StoreError:
-                pause = self._claim / 20
+                pause = self.patience
                 continue
             if not alive:
                 self._valid_until = 0.0
@@ -135,7 +140,7 @@ class Owner:
                 lease = self.leases.get(lease_id)
                 if lease is not None and lease_id not in self._granting:
                     self._granting.add(lease_id)
-                    self._do(self._grant(lease, wish))
+                    self.do(self._grant(lease, wish))
 
     async def _grant(self, lease: "Lease", wish: str) -> None:
         """Do what was asked of a lease, then forget it; where the store fails, the next renewal sees it again."""
@@ -181,9 +186,10 @@ class Owner:
         for lease in tuple(self.leases.values()):
             if lease.facts.expires_at is not None and lease.facts.expires_at <= now:
                 self.leases.pop(lease.id, None)
-                self._do(self._expired(lease))
+                self.do(self._expired(lease))
 
-    def _do(self, duty: Awaitable[None]) -> None:
+    def do(self, duty: Awaitable[None]) -> None:
+        """Do something for a lease beside its holder; ``close`` waits for it."""
         task = asyncio.ensure_future(duty)
         self._duties.add(task)
         task.add_done_callback(self._duties.discard)

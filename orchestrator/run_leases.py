@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ class RunLeases:
         error.lease_id = lease.id
 
     async def fail(self, lease: Lease, failure: Failure) -> None:
-        """End a held lease as failed."""
-        await self._life.fail(lease, failure)
+        """End a held lease as failed, that nobody uses any more."""
+        await self._life.end(lease, partial(self._life.fail, lease, failure))
 
     async def realize(self, lease: Lease, tree: str, provision: str | None, *events: LeaseEvent) -> None:
         """Put the tree, a folder of this machine, into a lease at ``leased``, and go on through ``events``.

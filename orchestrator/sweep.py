@@ -94,17 +94,19 @@ class Sweep:
         unknown: bool = False,
         ledgers: Sequence[str] = (),
         patience: float = 60.0,
+        until: asyncio.Event | None = None,
     ) -> list[Decision]:
         """A decision for each place that is listed, and for each driver that could not be asked.
 
         ``grace`` is in seconds. ``unknown`` counts places of leases that this store does not know as belonging
         to nobody, and ``ledgers`` names other ledgers whose places do too. With ``apply``, a second look that is due
-        within ``patience`` seconds is waited for. Raises ``StoreBehind``.
+        within ``patience`` seconds is waited for. Once ``until`` is set no further driver is asked. Raises
+        ``StoreBehind``.
         """
         grace = self._settings.sweep_grace_seconds if grace is None else grace
         decisions: list[Decision] = []
         seen: set[tuple[str, str]] = set()
-        async for source, listed in self._listed(decisions):
+        async for source, listed in self._listed(decisions, until):
             fresh = [each for each in listed if (each.driver, each.place) not in seen]
             seen.update((each.driver, each.place) for each in fresh)
             await self._check_epochs(fresh)
@@ -113,8 +115,12 @@ class Sweep:
             left = self._left(orphans, wait)
             if apply and left is not None and left <= patience:
                 await asyncio.sleep(left)  # the second look, which comes no earlier than this
-                again = await self._owned(source)
-                found, orphans = await self._sightings.look(again, unknown=unknown, ledgers=ledgers)
+                try:
+                    again = await self._owned(source)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it stops no other driver's sweep
+                    decisions.append(self._unasked(source.driver.name, error))
+                else:
+                    found, orphans = await self._sightings.look(again, unknown=unknown, ledgers=ledgers)
             decisions += [self._decided(sighting) for sighting in found]
             decisions += await self._orphans(source, orphans, wait, apply=apply)
         return decisions
@@ -129,9 +135,13 @@ class Sweep:
 
     # --- beneath them
 
-    async def _listed(self, decisions: list[Decision]) -> AsyncIterator[tuple[_Source, list[Resource]]]:
+    async def _listed(
+        self, decisions: list[Decision], until: asyncio.Event | None = None
+    ) -> AsyncIterator[tuple[_Source, list[Resource]]]:
         """Each driver that is well, with what it lists; what cannot be asked becomes a decision."""
         for provider, config in await self._sources():
+            if until is not None and until.is_set():
+                return
             try:
                 source = self._source(provider, config)
                 if source is None:
@@ -141,8 +151,11 @@ class Sweep:
             except Exception as error:
                 if isinstance(error, StoreBehind):
                     raise
-                why = self._redaction.clean(str(error) or error.__class__.__name__)
-                decisions.append(Decision(provider, "", "", "", Verdict.LEFT, f"it could not be asked: {why}"))
+                decisions.append(self._unasked(provider, error))
+
+    def _unasked(self, provider: str, error: Exception) -> Decision:
+        why = self._redaction.clean(str(error) or error.__class__.__name__)
+        return Decision(provider, "", "", "", Verdict.LEFT, f"it could not be asked: {why}")
 
     async def _sources(self) -> list[tuple[str, str]]:
         """Each provider with each config that an environment or an owed place has, in one form."""
@@ -241,4 +254,5 @@ class Sweep:
             ledger=self._store.ledger,
             lease_id="",
             state_folder=self._settings.state_folder,
+            learn=lambda secret: self._redaction.learn([secret]),
         )

@@ -27,6 +27,7 @@ from leasehold.orchestrator.results import (
 )
 from leasehold.orchestrator.run_ending import RunEnding
 from leasehold.orchestrator.runtime import Runtime as AsyncRuntime
+from leasehold.orchestrator.step import Failure
 from leasehold.states import ErrorCode
 
 __all__ = ["Lease", "Orchestrator", "Runner", "Runtime"]
@@ -256,10 +257,12 @@ class Orchestrator:
         try:
             yield lease
         except KeyboardInterrupt:
-            lease.fail("its caller was interrupted", code=ErrorCode.LEASE_CANCELLED)
+            failure = Failure(ErrorCode.LEASE_CANCELLED, "its caller was interrupted", "caller")
+            self.loop.run(self.twin._end_unused(lease.twin, failure))  # pyright: ignore[reportPrivateUsage]  # its own twin
             raise
         except BaseException as error:
-            lease.fail(self.twin.redaction.clean(f"{error.__class__.__name__}: {error}"))
+            failure = Failure(ErrorCode.RUN_FAILED, f"{error.__class__.__name__}: {error}", "run")
+            self.loop.run(self.twin._end_unused(lease.twin, failure))  # pyright: ignore[reportPrivateUsage]  # its own twin
             raise
         else:
             lease.release()

@@ -98,11 +98,10 @@ class Verbs:
             lease.stop = stop
             if lease.interruption is not None:
                 stop.set()
-        listener = lease.listener
 
         def progress(line: str) -> None:
-            if listener is not None:
-                listener(News(lease.id, step.event, "progress", self._redaction.clean(line)))
+            if lease.listener is not None:
+                lease.tell(News(lease.id, step.event, "progress", self._redaction.clean(line)))
 
         return Context(
             config=lease.config,

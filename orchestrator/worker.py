@@ -19,6 +19,7 @@ from leasehold.orchestrator.settings import Settings
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.sweep import Decision, Sweep, Verdict
+from leasehold.orchestrator.telling import tell
 
 _LONGEST_PAUSE = 30.0
 _JITTER = 0.2
@@ -84,16 +85,16 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Pass after pass, until ``stop``. A store that fails is waited for, longer each time."""
+        """Pass after pass, until ``stop``. After one that fails, a store's above all, the next waits longer."""
         pause = self._settings.worker_seconds
         while not self._stop.is_set():
             try:
                 await self._duties.begin(self._deed)
                 await self._begin_sweep()
                 self.error, pause = self._sweep_error, self._settings.worker_seconds
-            except StoreError as error:
-                self.error, pause = str(error), min(_LONGEST_PAUSE, 2 * pause)
-                self._told(f"the store: {error}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next pass tries again
+                self.error, pause = _words(error), min(_LONGEST_PAUSE, 2 * pause)
+                self._tell(f"the {'store' if isinstance(error, StoreError) else 'pass'}: {self.error}")
             self.passes += 1
             await self._write_health()
             await self._rest(pause * random.uniform(1 - _JITTER, 1 + _JITTER))
@@ -106,27 +107,30 @@ class Worker:
         """One pass over what is due, to its end. Raises ``StoreError``."""
         return await self._duties.once(self._deed)
 
+    def _tell(self, line: str) -> None:
+        tell(self._told, line)
+
     def _deed(self, deed: Deed) -> None:
         self.deeds += 1
-        self._told(str(deed))
+        self._tell(str(deed))
 
     async def _begin_sweep(self) -> None:
         """Sweep beside the passes, where one is due and none is under way."""
         idle = self._sweeping is None or self._sweeping.done()
-        if self._sweeps is not SweepBy.NEVER and idle and time.monotonic() >= self._sweep_at:
-            self._sweep_at = time.monotonic() + self._settings.sweep_seconds
+        if idle and time.monotonic() >= self._sweep_at:
             await self._owner.remove_old()
-            self._sweeping = asyncio.create_task(self._swept(), name="leasehold-sweep")
+            self._sweep_at = time.monotonic() + self._settings.sweep_seconds
+            if self._sweeps is not SweepBy.NEVER:
+                self._sweeping = asyncio.create_task(self._swept(), name="leasehold-sweep")
 
     async def _swept(self) -> None:
         try:
-            self._report(await self._sweep.sweep(apply=self._sweeps is SweepBy.APPLY, patience=0.0))
+            apply = self._sweeps is SweepBy.APPLY
+            self._report(await self._sweep.sweep(apply=apply, patience=0.0, until=self._stop))
             self._sweep_error = None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
-            said = str(error).partition("\n")[0]
-            self._sweep_error = said if isinstance(error, StoreError) else f"{type(error).__name__}: {said}"
-            self.error = self._sweep_error
-            self._told(f"the sweep: {self.error}")
+            self.error = self._sweep_error = _words(error)
+            self._tell(f"the sweep: {self.error}")
 
     def _report(self, decisions: list[Decision]) -> None:
         """Say what is new: a verdict that stands since the last sweep is not told again."""
@@ -134,9 +138,10 @@ class Worker:
         for decision in decisions:
             self.destroyed += decision.verdict is Verdict.DESTROYED
             if decision.verdict in _NEWS:
-                self._said[decision.driver, decision.place] = decision.verdict
-                if before.get((decision.driver, decision.place)) is not decision.verdict:
-                    self._told(str(decision))
+                about = decision.driver, decision.place or decision.why
+                self._said[about] = decision.verdict
+                if before.get(about) is not decision.verdict:
+                    self._tell(str(decision))
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -160,4 +165,9 @@ class Worker:
         try:
             await asyncio.to_thread(write_whole, self._health, data, mode=0o644)
         except OSError as error:
-            self._told(f"the health file {self._health} cannot be written: {error}")
+            self._tell(f"the health file {self._health} cannot be written: {error}")
+
+
+def _words(error: Exception) -> str:
+    said = str(error).partition("\n")[0]
+    return said if isinstance(error, StoreError) else f"{type(error).__name__}: {said}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -75,7 +76,7 @@ def extend(
 def forget(context: typer.Context, lease: LeaseId, reason: Reason) -> int:
     """Take the place of an ended lease out of Leasehold's care: nobody cleans it up any more."""
     said = _said(reason)
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    who = f"{_user()}@{socket.gethostname()}"
 
     async def work(orchestrator: Orchestrator) -> int:
         forgotten = await orchestrator.forget(lease, said, who=who)
@@ -83,6 +84,13 @@ def forget(context: typer.Context, lease: LeaseId, reason: Reason) -> int:
         return 0
 
     return perform(context, work, seconds=None)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number alone
+        return f"uid {os.getuid()}"
 
 
 async def _end(

@@ -130,7 +130,7 @@ def archive(context: typer.Context, name: EnvironmentName, as_json: Json = False
             out(f"environment {archived.name} is archived: it takes no new leases")
         return 0
 
-    return perform(context, work)
+    return perform(context, work, seconds=None)
 
 
 def _parsed(settings: list[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import typer
 from leasehold.drivers import Command, Streams
@@ -13,7 +13,7 @@ from leasehold.orchestrator.cli.leasing import Timeout, Variables, values
 from leasehold.orchestrator.cli.options import Force, LeaseId
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.duration import seconds
-from leasehold.orchestrator.errors import WrongUsage
+from leasehold.orchestrator.errors import IllegalTransition, WrongUsage
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.states import CleanupState
@@ -82,4 +82,5 @@ async def _attached(orchestrator: Orchestrator, lease_id: str, force: bool) -> A
         yield lease
     finally:
         if lease.state.live and lease.lost is None and lease.interruption is None:
-            await lease.detach()
+            with suppress(IllegalTransition):  # it was taken by force in the middle of a step: who asks for it was told
+                await lease.detach()

@@ -6,7 +6,7 @@ import typer
 from leasehold.drivers import DriverError, Streams
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.ended import exit_code, in_words, tell_never_ran, tell_what_is_left
-from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, report
+from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, report, warn
 from leasehold.orchestrator.cli.leasing import (
     Adapter,
     Agent,
@@ -31,7 +31,7 @@ from leasehold.orchestrator.cli.options import Quiet
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.cli.steps import StepsShown
 from leasehold.orchestrator.duration import seconds
-from leasehold.orchestrator.errors import EnvironmentRunError, WrongUsage
+from leasehold.orchestrator.errors import EnvironmentRunError, StoreError, WrongUsage
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.states import ErrorCode
 
@@ -116,4 +116,7 @@ def run(
 
 async def _close(orchestrator: Orchestrator, steps: StepsShown, choices: Choices) -> None:
     if steps.lease_id is not None:
-        await tell_what_is_left(orchestrator, steps.lease_id, choices)
+        try:
+            await tell_what_is_left(orchestrator, steps.lease_id, choices)
+        except StoreError as error:  # the command's own end stands
+            warn(f"what is left of lease {steps.lease_id} cannot be read: {error}", error.hint)

@@ -72,24 +72,10 @@ async def _opened(choices: Choices, settings: Settings, work: Work, seconds: flo
 
 
 async def _until_signalled(work: Coroutine[Any, Any, int], choices: Choices) -> int:
-    loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
-    received: list[int] = []
-
-    def on_signal(number: int) -> None:
-        received.append(number)
-        if len(received) == 1:
-            task.cancel()
-        elif len(received) == 2:
-            say("leasehold: still ending what was begun; the same again leaves it as it is")
-        else:
-            os._exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup is respected
-            loop.add_signal_handler(number, on_signal, number)
+    received = on_signals(task.cancel)
     try:
-        return await task
+        code = await task
     except asyncio.CancelledError:
         if received:
             raise Signalled(received[0]) from None
@@ -99,3 +85,26 @@ async def _until_signalled(work: Coroutine[Any, Any, int], choices: Choices) -> 
             say(line(error))
             raise Signalled(received[0]) from error
         raise
+    if received and code == choices.lifecycle_failed:  # what failed is told; the signal was first
+        raise Signalled(received[0])
+    return code
+
+
+def on_signals(first: Callable[[], object]) -> list[int]:
+    """Have the first SIGINT, SIGTERM or SIGHUP call ``first``, and the third end this process; gives what came."""
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def on_signal(number: int) -> None:
+        received.append(number)
+        if len(received) == 1:
+            first()
+        elif len(received) == 2:
+            say("leasehold: still ending what was begun; the same again leaves it as it is")
+        else:
+            os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup is respected
+            loop.add_signal_handler(number, on_signal, number)
+    return received

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from types import TracebackType
 
 from leasehold.drivers.shown import shown
@@ -19,6 +20,8 @@ _STILLNESS = 0.2
 
 class StepsShown:
     """A listener. On a terminal a step that is under way moves; elsewhere it is named after a while.
+
+    A terminal that was closed is written to no more.
 
     ``lease_id`` is the lease that the steps are of, once there was one.
     """
@@ -71,7 +74,7 @@ class StepsShown:
             self._line(f"{name} {took}".rstrip() + (f": {text}" if text else ""))
             return
         styled = Text(f"{name:<10}", "red" if failed else "green")
-        self._terminal.print(Text.assemble("  ", styled, Text(f"{took:>9}  ", "dim"), shown(text)))
+        self._print(Text.assemble("  ", styled, Text(f"{took:>9}  ", "dim"), shown(text)))
 
     def _begin(self, event: str) -> None:
         self._end()
@@ -85,11 +88,13 @@ class StepsShown:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._moving = Progress(*columns, console=self._moves, transient=True)
         self._moving.add_task(event, total=None)
-        self._moving.start()
+        with suppress(OSError):
+            self._moving.start()
 
     def _end(self) -> None:
         if self._moving is not None:
-            self._moving.stop()
+            with suppress(OSError):
+                self._moving.stop()
             self._moving = None
         if self._timer is not None:
             self._timer.cancel()
@@ -101,4 +106,9 @@ class StepsShown:
         if self._terminal is None:
             say(f"leasehold: {shown(text)}")
         else:
-            self._terminal.print(Text(f"  {shown(text)}", "dim"))
+            self._print(Text(f"  {shown(text)}", "dim"))
+
+    def _print(self, text: Text) -> None:
+        with suppress(OSError):
+            assert self._terminal is not None
+            self._terminal.print(text)

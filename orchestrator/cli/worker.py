@@ -1,7 +1,6 @@
 """``leasehold worker``: the duties, until it is stopped."""
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 from leasehold.orchestrator.arguments import member
 from leasehold.orchestrator.cli.display import when
 from leasehold.orchestrator.cli.failure import say
-from leasehold.orchestrator.cli.session import perform
+from leasehold.orchestrator.cli.session import on_signals, perform
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.request import SweepBy
 
@@ -27,7 +26,7 @@ def worker(
     """Settle leases whose owners are lost or whose time is over, try cleanups again, end what was kept, and sweep.
 
     For the whole ledger, every company; any number of workers may run side by side. One line a decision goes
-    to stderr. SIGTERM or SIGINT ends it once what is under way is done; its exit code is then 0.
+    to stderr. SIGTERM or SIGINT ends it once what is under way is done, with exit code 0; a third one ends it at once.
     """
     by = member(SweepBy, sweep, "--sweep") or SweepBy.APPLY
 
@@ -38,9 +37,8 @@ def worker(
         if once:
             await orchestrator.duties(told=told)
             return 0
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        stop = asyncio.Event()
+        on_signals(stop.set)
         told(f"worker: begins on ledger {orchestrator.store.ledger}")
         done = await orchestrator.work(stop, told=told, sweeps=by, health=health)
         told(f"worker: ends after {done.passes} passes and {done.deeds} deeds")

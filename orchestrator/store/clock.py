@@ -4,11 +4,14 @@ Setting the wall clock changes nothing: every process of this boot adds the same
 store keeps by boot id. The first process of a boot sets it, never below a time that was seen before.
 """
 
+import subprocess
 import time
-import uuid
 from pathlib import Path
 
+from leasehold.orchestrator.store.errors import StoreError
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SYSCTL = "/usr/sbin/sysctl"  # on macOS, which has no such file
 _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -17,9 +20,16 @@ def boot_id() -> str:
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
-        # macOS has no such file: the boot time in whole minutes, with the host's own id, stands for it
-        minute = round((time.time() - since_boot() / 1e6) / 60)
-        return f"{uuid.getnode():x}-{minute:x}"
+        return _macos_boot()
+
+
+def _macos_boot() -> str:
+    command = [_SYSCTL, "-n", "kern.bootsessionuuid"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StoreError(f"this system does not tell one of its boots from the next: {error}") from error
+    return told.stdout.strip()
 
 
 def since_boot() -> int:

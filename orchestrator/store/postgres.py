@@ -18,7 +18,7 @@ from leasehold.orchestrator.store.statement import BatchStatement
 from leasehold.orchestrator.store.write import Write
 from psycopg import errors
 from sqlalchemy import Connection, Engine, exists, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 Job = Callable[[Connection], Any]
 
@@ -52,6 +52,9 @@ class PostgresBatches:
     def commit(self, writes: Sequence[Write], jobs: Sequence[Job]) -> list[Any]:
         """One answer an item, writes first: an epoch or a job's value, or the exception that refused it."""
         return [*(self._written(writes) if writes else ()), *map(self._job, jobs)]
+
+    def begin_anew(self) -> None:
+        self._drop()
 
     def close(self) -> None:
         """End the connection."""
@@ -216,7 +219,7 @@ class PostgresBatches:
                     return self._transaction(job)
             except IntegrityError as error:
                 return error
-            except (DBAPIError, psycopg.Error) as error:
+            except (SQLAlchemyError, psycopg.Error) as error:
                 if lost(error):
                     self._drop()
                 if slept(error) or not (lost(error) or isinstance(getattr(error, "orig", error), _AGAIN)):
@@ -268,7 +271,7 @@ class PostgresBatches:
                     raw.autocommit = True
                     raw.prepare_threshold = _TRIES
                     self._sessions.write(raw, session=True)
-            except (DBAPIError, psycopg.Error) as error:
+            except (SQLAlchemyError, psycopg.Error) as error:
                 self._drop()
                 if not lost(error) or time.monotonic() > end - self._sessions.seconds / 2:
                     raise explain(error, self._engine) from error

@@ -18,7 +18,7 @@ from leasehold.orchestrator.store.schema import Schema
 from leasehold.orchestrator.store.server_clock import NAME
 from leasehold.orchestrator.store.silence import Silence
 from sqlalchemy import URL, Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class PostgresBackend:
                 connection.rollback()
                 self._sessions.begin(connection)
             ensure(self.engine, tables, make=make)
-        except (DBAPIError, psycopg.Error) as error:
+        except (SQLAlchemyError, psycopg.Error) as error:
             raise explain(error, self.engine) from error
         assert self._sessions.clock is not None
         return self._sessions.clock, NAME
@@ -92,7 +92,7 @@ class PostgresBackend:
                     connection.execution_options(isolation_level="REPEATABLE READ")
                     self._sessions.begin(connection)
                     return query(connection)
-            except (DBAPIError, psycopg.Error) as error:
+            except (SQLAlchemyError, psycopg.Error) as error:
                 if not lost(error) or time.monotonic() >= end:
                     raise explain(error, self.engine) from error
             time.sleep(_PAUSE)

@@ -3,7 +3,7 @@
 import psycopg
 from leasehold.orchestrator.store.errors import StoreError, StoreLost, StoreUrlWrong
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
 _IDLE = "25P03"
 _LOST = ("08", "57P01", "57P02", "57P03", _IDLE, "25P04", "57P05")
@@ -68,6 +68,8 @@ def explain(error: BaseException, engine: Engine) -> StoreError:
     if isinstance(cause, StoreError):
         return cause
     said = _first_line(str(cause))
+    if isinstance(cause, TimeoutError):
+        return StoreError(f"the store's engine has no connection to spare: {said}", hint="give its pool more of them")
     password = engine.url.password
     if password:
         said = said.replace(str(password), "***")

@@ -7,7 +7,7 @@ from leasehold.orchestrator.store.postgres_session import examine, hang_up, raw_
 from leasehold.orchestrator.store.silence import Silence
 from psycopg import sql
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 
 class Listening:
@@ -35,7 +35,7 @@ class Listening:
                     raw.autocommit = True
                     raw.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                     return cls(connection)
-        except (DBAPIError, psycopg.Error) as error:
+        except (SQLAlchemyError, psycopg.Error) as error:
             if connection is not None:
                 hang_up(connection)
             raise explain(error, engine) from error

@@ -84,6 +84,9 @@ class SqliteBatches:
         except StoreError as error:
             return [error] * (len(writes) + len(jobs))
 
+    def begin_anew(self) -> None:
+        self._drop()
+
     def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:
@@ -183,10 +186,10 @@ class SqliteBatches:
         try:
             answer = work()
         except Exception as error:
-            if not raw.in_transaction:
-                raise
-            raw.execute("ROLLBACK TO item")
             cause = error.orig if isinstance(error, DBAPIError) else error
+            if not raw.in_transaction:  # SQLite itself has undone all of it
+                raise explain(cause) if isinstance(cause, sqlite3.Error) else error from error
+            raw.execute("ROLLBACK TO item")
             answer = error
             if isinstance(cause, sqlite3.Error) and not isinstance(cause, sqlite3.IntegrityError):
                 answer = explain(cause)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from leasehold.orchestrator.store.errors import StoreError
+from leasehold.orchestrator.store.errors import StoreError, StoreLost
 from leasehold.orchestrator.store.write import Write
 
 _LARGEST = 512
@@ -25,6 +25,10 @@ class Batches(Protocol):
     """Commits one batch: one answer an item, writes first; an exception is the answer of its item."""
 
     def commit(self, writes: Sequence[Write], jobs: Sequence[Callable[[Any], Any]]) -> list[Any]: ...
+
+    def begin_anew(self) -> None:
+        """Let go of a connection whose state nobody knows."""
+        ...
 
     def close(self) -> None: ...
 
@@ -180,11 +184,20 @@ class Writer:
     def _run(self) -> None:
         try:
             while (batch := self._queue.get()) is not None:
-                self._tell(self._answer, batch.futures, self._batches.commit(batch.writes, batch.jobs))
+                self._tell(self._answer, batch.futures, self._committed(batch))
         except BaseException as error:  # noqa: BLE001 - whatever ends this thread, nobody may wait for it
             self._tell(self._die, error)
         finally:
             self._batches.close()
+
+    def _committed(self, batch: _Batch) -> list[Any]:
+        """The answers. What nobody has foreseen fails this batch, and no later one."""
+        try:
+            return self._batches.commit(batch.writes, batch.jobs)
+        except Exception as error:  # noqa: BLE001 - what became of the batch, its leases' rows say
+            lost = StoreLost(f"the store did not say whether a commit holds: {type(error).__name__}: {error}")
+            self._batches.begin_anew()
+            return [lost] * len(batch.futures)
 
     def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:

@@ -1,5 +1,6 @@
 """Signals to a running ``leasehold``: the command ends, the lease says why, and nothing is left."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -36,6 +37,26 @@ def test_a_run_that_is_signalled_ends_its_command_and_its_lease(
     assert (lease["state"], lease["error_code"], lease["cleanup"]) == ("failed", "lease_cancelled", "succeeded")
     assert worktrees(repository) == before
     cli("verify", code=0)
+
+
+def test_a_terminal_that_is_closed_ends_the_run_like_any_signal(cli: CommandLine, repository: Path) -> None:
+    before = worktrees(repository)
+    ours, theirs = os.openpty()
+    command = [*cli.program, "run", "--mode", "git_worktree", "--", "sh", "-c", "echo up; exec sleep 300"]
+    variables = {**cli.environment(), "TERM": "xterm"}
+    with subprocess.Popen(
+        command, cwd=repository, env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        while b"up\r\n" not in seen:
+            seen += os.read(ours, 4096)
+        os.close(ours)
+        running.send_signal(signal.SIGHUP)
+        assert running.wait(60) == 129
+    lease = cli.lease()
+    assert (lease["state"], lease["error_code"], lease["cleanup"]) == ("failed", "lease_cancelled", "succeeded")
+    assert worktrees(repository) == before
 
 
 def test_a_signal_while_it_provisions_ends_the_provisioning(

@@ -107,6 +107,9 @@ class _Commits:
         self._recorder.at("after", name)
         return answers
 
+    def begin_anew(self) -> None:
+        self._batches.begin_anew()
+
     def close(self) -> None:
         self._batches.close()
 

@@ -5,13 +5,14 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from leasehold.drivers.errors import Unusable
 from leasehold.drivers.scripted import Fault, Provider, Reply, ScriptedDriver
-from leasehold.orchestrator import EnvironmentRunError, LeaseLost, Orchestrator, StoreError, WrongUsage
+from leasehold.orchestrator import EnvironmentRunError, Lease, LeaseLost, News, Orchestrator, StoreError, WrongUsage
 from leasehold.orchestrator.store.write import Write
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Status
@@ -571,3 +572,104 @@ async def test_a_lease_ends_under_what_it_was_made_with(
         assert ended is not None
         assert (ended.state, ended.cleanup) == (LeaseState.RELEASED, CleanupState.SUCCEEDED)
     assert provider.standing() == []
+
+
+async def test_a_listener_that_fails_stops_nothing(orchestrator: Orchestrator, tree: Path, provider: Provider) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def listener(news: News) -> None:
+        raise OSError(f"the terminal is gone at {news.event}")
+
+    name = await environment(orchestrator)
+    async with orchestrator.lease(environment=name, workspace=tree, provision="make", listener=listener) as lease:
+        pass
+    assert (lease.state, provider.standing()) == (LeaseState.RELEASED, [])
+    assert "the terminal is gone at acquire" in [str(each["exception"]) for each in told]
+    await content(orchestrator)
+
+
+async def test_a_code_that_no_run_can_fail_with_is_refused_and_the_lease_goes_on(
+    orchestrator: Orchestrator, tree: Path
+) -> None:
+    lease = await orchestrator.acquire(environment=await environment(orchestrator), workspace=tree)
+    with pytest.raises(IllegalTransition):
+        await lease.fail("no", code=ErrorCode.LEASE_ACQUIRE_FAILED)
+    await lease.release()
+    assert (lease.state, lease.cleanup) == (LeaseState.RELEASED, CleanupState.SUCCEEDED)
+    await content(orchestrator)
+
+
+async def test_another_lease_that_is_lost_in_the_block_ends_this_one_too(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    with pytest.raises(LeaseLost):
+        async with orchestrator.lease(environment=await environment(orchestrator), workspace=tree) as lease:
+            raise LeaseLost("another", "it was taken over")
+    assert (lease.error_code, lease.cleanup) == ("run_failed", CleanupState.SUCCEEDED)
+    assert provider.standing() == []
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+async def test_an_end_of_a_block_that_the_store_did_not_take_is_tried_again(
+    open_orchestrator: Any,
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: Provider,
+    eventually: Callable[[Callable[[], bool]], Awaitable[None]],
+    ends: str,
+) -> None:
+    async with open_orchestrator(claim_seconds=1.0) as orchestrator:
+        name, forward = await environment(orchestrator), orchestrator.store.writer.write
+
+        def fails(write: Write) -> "asyncio.Future[int]":
+            monkeypatch.setattr(orchestrator.store.writer, "write", forward)
+            raise StoreError("the disk of the store is full")
+
+        leases: list[Lease] = []
+
+        async def work() -> None:
+            async with orchestrator.lease(environment=name, workspace=tree) as lease:
+                leases.append(lease)
+                monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+                if ends == "badly":
+                    raise ValueError("the run's own")
+
+        with pytest.raises(StoreError if ends == "well" else ValueError):
+            await work()
+        [lease] = leases
+        await eventually(lambda: not lease.cleanup.open)
+        assert lease.error_code == (None if ends == "well" else "run_failed")
+        assert provider.standing() == []
+        await content(orchestrator)
+
+
+async def test_a_release_that_the_store_did_not_take_after_the_sync_back_can_be_repeated(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await environment(orchestrator, syncs_back=True)
+    lease = await orchestrator.acquire(environment=name, workspace=tree, mode="copy", sync_back="on-success")
+    forward = orchestrator.store.writer.write
+
+    def fails(write: Write) -> "asyncio.Future[int]":
+        if write.entries[-1].event == "sync_back":
+            return forward(write)
+        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
+        raise StoreError("the disk of the store is full")
+
+    monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+    with pytest.raises(StoreError):
+        await lease.release()
+    await lease.release()
+    assert (lease.state, lease.cleanup) == (LeaseState.RELEASED, CleanupState.SUCCEEDED)
+    await content(orchestrator)
+
+
+async def test_of_an_owner_that_lapsed_every_lease_is_lost(orchestrator: Orchestrator, tree: Path) -> None:
+    name = await environment(orchestrator)
+    lease = await orchestrator.acquire(environment=name, workspace=tree)
+    orchestrator._owner._valid_until = 0.0  # pyright: ignore[reportPrivateUsage]  # its claim time is over
+    await orchestrator.acquire(environment=name, workspace=tree, share=True)
+    for use in (lease.release(), lease.fail("no"), lease.detach(), lease.extend(60)):
+        with pytest.raises(LeaseLost, match="could not renew itself"):
+            await use

@@ -404,6 +404,22 @@ async def test_a_host_s_pool_gets_no_session_of_ours_back(
     engine.dispose()
 
 
+async def test_a_host_s_pool_that_is_empty_is_a_store_error_and_no_end(
+    postgres: PostgresServer, opened: Opened, database: str
+) -> None:
+    url = postgres.url(database).replace("postgresql", "postgresql+psycopg")
+    engine = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    async with opened(engine=engine) as store:
+        with engine.connect():
+            with pytest.raises(StoreError, match="no connection to spare"):
+                await store.writer.write(new("a"))
+            with pytest.raises(StoreError, match="no connection to spare"):
+                await store.drawn()
+        await store.writer.write(new("a"))
+        assert await versions(store) == {"a": 1}
+    engine.dispose()
+
+
 async def test_an_engine_of_another_driver_is_refused(store_url: str) -> None:
     engine = create_engine(store_url.replace("postgresql", "postgresql+psycopg"), poolclass=NullPool)
     await Store.open("", engine=engine)

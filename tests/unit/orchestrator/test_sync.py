@@ -9,7 +9,7 @@ from leasehold.drivers.scripted import ScriptedDriver
 from leasehold.orchestrator import Lease as AsyncLease
 from leasehold.orchestrator import Orchestrator as AsyncOrchestrator
 from leasehold.orchestrator import Runtime as AsyncRuntime
-from leasehold.orchestrator import Settings
+from leasehold.orchestrator import Settings, StoreError
 from leasehold.orchestrator.arguments import LeaseArguments
 from leasehold.orchestrator.entry_points import EntryPoints
 from leasehold.orchestrator.sync import Lease, Orchestrator, Runtime
@@ -30,6 +30,23 @@ def test_a_life_without_await(store_path: Path, tree: Path) -> None:
         held = orchestrator.acquire(workspace=tree)
         held.detach()
         orchestrator.attach(held.id).release()
+
+
+def test_a_block_s_own_error_is_the_first(store_path: Path, tree: Path) -> None:
+    settings = Settings(state_folder=tree.parent / "state")
+    with Orchestrator.open(f"sqlite:///{store_path}", drivers=[ScriptedDriver()], settings=settings) as orchestrator:
+        orchestrator.loop.run(orchestrator.twin.environments.add("default", "place", "scripted", {}))
+
+        def fails(_: object) -> None:
+            raise StoreError("the store is locked")
+
+        def work() -> None:
+            with orchestrator.lease(environment="place", workspace=tree):
+                setattr(orchestrator.twin.store.writer, "write", fails)  # noqa: B010 - for this orchestrator's life
+                raise ValueError("its own")
+
+        with pytest.raises(ValueError, match="its own"):
+            work()
 
 
 def test_a_platform_without_await(store_path: Path, tree: Path) -> None:
@@ -76,7 +93,7 @@ def test_a_platform_without_await(store_path: Path, tree: Path) -> None:
 )
 def test_every_public_name_is_on_both_faces(twin: type, face: type) -> None:
     internal = {"ahead", "machine_state", "machine_cleanup", "visit"}
-    internal |= {"interrupt", "end_commands", "lose", "began", "ended"}
+    internal |= {"interrupt", "end_commands", "lose", "began", "ended", "tell"}
     slots = set(getattr(twin, "__slots__", ()))
     wanted = {name for name in vars(twin) if not name.startswith("_")} - internal - slots
     assert wanted <= set(vars(face))

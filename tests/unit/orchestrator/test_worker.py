@@ -142,8 +142,15 @@ async def test_the_loop_tells_writes_its_health_and_stops(
     assert provider.standing() == []
 
 
-async def test_a_store_that_fails_is_waited_for(
-    open_orchestrator: Opener, tree: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StoreError("the server is gone"), "the store: the server is gone"),
+        (RuntimeError("can't start new thread"), "the pass: RuntimeError: can't start new thread"),
+    ],
+)
+async def test_a_pass_that_fails_is_told_and_the_next_goes_on(
+    open_orchestrator: Opener, tree: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     async with scripted(open_orchestrator) as first:
         await first.acquire(environment="place", workspace=tree)
@@ -160,13 +167,30 @@ async def test_a_store_that_fails_is_waited_for(
 
         async def fails(most: int) -> object:
             monkeypatch.setattr(second.ledger, "unheld", unheld)
-            raise StoreError("the server is gone")
+            raise error
 
         monkeypatch.setattr(second.ledger, "unheld", fails)
         async with second.worker(told=hear, sweeps="never"), asyncio.timeout(30):
             await done.wait()
-        assert heard[0] == "the store: the server is gone"
+        assert heard[0] == said
         assert "owner_lost" in heard[1]
+
+
+async def test_who_hears_it_and_fails_does_not_stop_it(open_orchestrator: Opener, tree: Path) -> None:
+    async with scripted(open_orchestrator) as first:
+        lease = await first.acquire(environment="place", workspace=tree)
+    asyncio.get_running_loop().set_exception_handler(lambda _, __: None)
+    heard = asyncio.Event()
+
+    def hear(line: str) -> None:
+        heard.set()
+        raise OSError("the terminal is gone")
+
+    async with open_orchestrator(worker_seconds=0.01) as second, asyncio.timeout(30):
+        async with second.worker(told=hear, sweeps="never") as worker:
+            await heard.wait()
+        assert (worker.deeds, worker.error) == (1, None)
+        assert (await second.ledger.find("default", lease.id)).facts.cleanup is CleanupState.SUCCEEDED
 
 
 async def test_whatever_a_sweep_fails_with_is_told_in_a_line_and_the_worker_goes_on(

@@ -3,14 +3,16 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 from leasehold.orchestrator.store import columns
-from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StaleWrite, StoreError
+from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, StaleWrite, StoreError, StoreLost
 from leasehold.orchestrator.store.sqlite import SqliteBatches
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.store.write import Write
+from leasehold.orchestrator.store.writer import Writer
 from leasehold.states import Entry, Kind
 from sqlalchemy import Connection, select
 
@@ -171,17 +173,57 @@ async def test_a_commit_without_an_answer_is_read_back(store: Store, happened: b
         assert await versions(store) == {}
 
 
-async def test_nobody_waits_for_a_writer_that_has_died(store: Store) -> None:
-    class Dying:
-        def commit(self, writes: Any, jobs: Any) -> list[Any]:
-            raise MemoryError("the thread dies")
+class Failing:
+    """Batches whose commit raises what nobody foresaw, once."""
 
-        def close(self) -> None:
-            return
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+        self.anew = 0
 
-    from leasehold.orchestrator.store.writer import Writer
+    def commit(self, writes: Any, jobs: Any) -> list[Any]:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return [1] * (len(writes) + len(jobs))
 
-    writer = Writer(Dying(), asyncio.get_running_loop())
+    def begin_anew(self) -> None:
+        self.anew += 1
+
+    def close(self) -> None:
+        return
+
+
+async def test_what_nobody_foresaw_fails_its_batch_alone() -> None:
+    batches = Failing(MemoryError("too much"))
+    writer = Writer(batches, asyncio.get_running_loop())
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreLost, match="whether a commit holds: MemoryError: too much"):
+            await writer.write(new("a"))
+        assert batches.anew == 1
+        assert await writer.write(new("b")) == 1
+    await writer.close()
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+async def test_a_job_that_fills_the_disk_fails_alone(store: Store) -> None:
+    """SQLite itself undoes the transaction of a statement that finds the disk full."""
+
+    def pragma(text: str, connection: Connection) -> int:
+        return connection.exec_driver_sql(f"PRAGMA {text}").scalar_one()
+
+    def fill(connection: Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO leasehold_hold VALUES ('s', zeroblob(300000))")
+
+    pages = await store.writer.job(partial(pragma, "page_count"))
+    await store.writer.job(partial(pragma, f"max_page_count={pages}"))
+    with pytest.raises(StoreError, match="the disk of the store is full"):
+        await store.writer.job(fill)
+    await store.writer.job(partial(pragma, "max_page_count=1000000"))
+    assert await store.writer.write(new("a")) == 1
+
+
+async def test_nobody_waits_for_a_writer_that_has_died() -> None:
+    writer = Writer(Failing(SystemExit("the thread dies")), asyncio.get_running_loop())
     async with asyncio.timeout(10):
         with pytest.raises(StoreError, match="has ended"):
             await writer.write(new("a"))
