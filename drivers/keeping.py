@@ -7,6 +7,7 @@ import shlex
 import tarfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -61,6 +62,15 @@ def keep_members(
             tar.addfile(member, content)
 
     return _written(state_folder, lease_id, fill, deleted)
+
+
+def renewed_archive(kept: Kept) -> Kept | None:
+    """An archive that was kept before, from now on for its whole time; none where it is gone."""
+    try:
+        os.utime(kept.where)
+    except FileNotFoundError:
+        return None
+    return replace(kept, until=time.time() + KEPT_FOR)
 
 
 def remove_old_archives(state_folder: Path) -> None:

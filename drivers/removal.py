@@ -2,6 +2,7 @@
 # Paths are bytes here, because names of files need not be text.
 """The removal of a tree of ours, with whatever a run left in it."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -27,20 +28,24 @@ def remove_tree(path: Path, check: Callable[[], None]) -> None:
 
 
 def open_up_tree(path: Path, check: Callable[[], None]) -> None:
-    """Make a tree of ours readable for its owner: folders, and files."""
+    """Make a tree of ours readable for its owner: folders, and files, as deep as the system takes a path."""
     stack = [os.fsencode(path)]
     while stack:
         folder = stack.pop()
         check()
-        _open_up(folder)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
-                    if not mode & 0o400:
-                        os.chmod(entry.path, mode | 0o400)
+        try:
+            _open_up(folder)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
+                        if not mode & 0o400:
+                            os.chmod(entry.path, mode | 0o400)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
 
 
 def _empty(top: bytes, check: Callable[[], None]) -> None:

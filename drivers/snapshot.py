@@ -57,12 +57,13 @@ class Snapshot:
 class Snapshots:
     """Takes snapshots of one working tree, into a folder of objects of its own.
 
-    The folder borrows the repository's objects, so it holds only what differs. Nobody else reads it:
-    what must outlive it is handed over with ``send``.
+    The folder borrows the repository's objects, and those of ``lenders``, so it holds only what differs.
+    Nobody else reads it: what must outlive it is handed over with ``send``.
     """
 
-    def __init__(self, git: Git, objects: Path) -> None:
+    def __init__(self, git: Git, objects: Path, *lenders: Path) -> None:
         self._tree = git
+        self._lenders = lenders
         self._objects = objects
         self._prepared = False
         self.git = git.having(GIT_OBJECT_DIRECTORY=objects)
@@ -78,8 +79,7 @@ class Snapshots:
         common = Path(self._tree.text("rev-parse", "--path-format=absolute", "--git-path", "objects"))
         info = self._objects / "info"
         info.mkdir(parents=True, exist_ok=True)
-        quoted = str(common).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        (info / "alternates").write_bytes(os.fsencode(f'"{quoted}"\n'))
+        (info / "alternates").write_bytes(b"".join(_quoted(lender) for lender in (common, *self._lenders)))
         self._prepared = True
 
     def take(self) -> Snapshot:
@@ -123,6 +123,10 @@ class Snapshots:
         done = self.git.run("merge-base", "--is-ancestor", ancestor, commit, ok=(0, 1))
         return done.code == 0
 
+    def repository(self) -> Path:
+        """The repository's own folder, one for all its worktrees."""
+        return Path(self._tree.text("rev-parse", "--path-format=absolute", "--git-common-dir")).resolve()
+
     def refs(self) -> dict[str, str]:
         """All branches, tags and other refs, with the objects that they name."""
         rows = self._tree.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
@@ -151,6 +155,20 @@ class Snapshots:
         """A commit of our own, which no branch names."""
         words = [word for parent in dict.fromkeys(parents) for word in ("-p", parent)]
         return self.git.text("commit-tree", tree, *words, stdin=message.encode())
+
+    def commits(self, objects: Iterable[str]) -> list[str]:
+        """The commits that some objects are or name. Files and trees, which a tag may name, get one of our own."""
+        names = list(dict.fromkeys(objects))
+        asked = "".join(f"{name}^{{commit}}\n" for name in names).encode()
+        rows = self.git.text("cat-file", "--batch-check=%(objectname)", stdin=asked).splitlines() if names else []
+        return [self._holding(name) if " " in row else row for name, row in zip(names, rows, strict=True)]
+
+    def _holding(self, name: str) -> str:
+        tree = self.git.maybe("rev-parse", "--verify", "--quiet", f"{name}^{{tree}}")
+        if tree is None:
+            blob = self.git.text("rev-parse", "--verify", f"{name}^{{blob}}")
+            tree = self.git.text("mktree", stdin=f"100644 blob {blob}\tcontent\n".encode())
+        return self.commit(tree, [], "leasehold: what a ref of the run's holds\n")
 
     def send(self, to: Git, wanted: Sequence[str], had: Sequence[str]) -> None:
         """Copy the commits ``wanted``, with what they need and ``had`` lacks, into another repository."""
@@ -188,6 +206,12 @@ class Snapshots:
         rows = [row.partition(b"\t") for row in git.run("ls-files", "-z", "--stage").names]
         names = [name for facts, _, name in rows if facts.startswith(_GITLINK.encode())]
         return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
+
+
+def _quoted(path: Path) -> bytes:
+    """As a row of a list of alternates."""
+    quoted = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return os.fsencode(f'"{quoted}"\n')
 
 
 def _add(git: Git, without: Sequence[bytes]) -> Ran:

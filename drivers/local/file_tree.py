@@ -14,10 +14,12 @@ from leasehold.drivers.durable import read_json, write_json
 from leasehold.drivers.errors import DriverError, Gone, SyncConflict
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.git import Git
-from leasehold.drivers.keeping import keep_archive
+from leasehold.drivers.keeping import keep_archive, renewed_archive
 from leasehold.drivers.local.place import Place
+from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.manifest import FOLDER, Manifest
 from leasehold.drivers.place import Kept
+from leasehold.drivers.removal import open_up_tree
 from leasehold.drivers.shown import shown
 from leasehold.drivers.sync import BLOCKED, Item, blocked, bring, remove_traces
 from leasehold.drivers.workspace import SyncReport
@@ -94,7 +96,9 @@ class FileTree:
         if not items:
             return ()
         if self.baseline.kept and self.baseline.kept[0] == digest(items):
-            return (self.baseline.kept[1],)
+            known = renewed_archive(self.baseline.kept[1])
+            if known is not None:
+                return (known,)
         changed = [item.path for item in items if item.there is not None]
         deleted = [item.path for item in items if item.there is None]
         return (keep_archive(context.state_folder, self.lease_id, self.tree, changed, deleted, context.check),)
@@ -131,10 +135,13 @@ class FileTree:
             remove_traces((Item.from_json(item) for item in plan["items"]), self.source)
 
 
-def keep_whole(place: Place, lease_id: str, context: Context) -> tuple[Kept, ...]:
-    """Keep all files of a tree, for the repository that it could be compared with is gone."""
+def keep_whole(place: Place, lease_id: str, context: Context, why: str) -> Ended:
+    """Keep all files of a tree, its repository with them, where nobody can say what of it changed, and ``why``."""
+    if place.tree.is_dir():
+        open_up_tree(place.tree, context.check)
     files = manifest.scan(place.tree, context.check, with_git=True).manifest
-    return (keep_archive(context.state_folder, lease_id, place.tree, files, (), context.check),)
+    kept = [keep_archive(context.state_folder, lease_id, place.tree, files, (), context.check)] if files else []
+    return Ended(tuple(kept), (why,))
 
 
 def identify(top: Path, check: Callable[[], None]) -> Callable[[Sequence[bytes]], Mapping[bytes, str | None]]:

@@ -1,5 +1,6 @@
 """How a git tree stood when the run began, and the keeping of what changed since."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,8 +9,8 @@ from leasehold.drivers import manifest
 from leasehold.drivers.context import Context
 from leasehold.drivers.durable import read_json, write_json
 from leasehold.drivers.git import Git
-from leasehold.drivers.keeping import keep_archive
-from leasehold.drivers.local.kept_ref import keep_snapshot
+from leasehold.drivers.keeping import keep_archive, renewed_archive
+from leasehold.drivers.local.kept_ref import is_ref, keep_snapshot, renewed_ref
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.manifest import FOLDER, Manifest
 from leasehold.drivers.place import Kept
@@ -28,7 +29,7 @@ class Baseline:
         nested: what repositories within the tree held, which the snapshot knows nothing of.
         refs: the branches and tags then, of a repository that is a copy of ours.
         stays: the lease's branch holds what was brought back as commits, and stays.
-        kept: what has been kept already, and the tree and commit that it holds.
+        kept: what has been kept already, and a digest of what that holds.
     """
 
     snapshot: Snapshot
@@ -36,7 +37,7 @@ class Baseline:
     nested: Manifest
     refs: dict[str, str]
     stays: bool = False
-    kept: tuple[str, str | None, tuple[Kept, ...]] | None = None
+    kept: tuple[str, tuple[Kept, ...]] | None = None
 
     @classmethod
     def take(cls, snapshots: Snapshots, *, explicit: bool, own: bool = False) -> "Baseline":
@@ -50,14 +51,14 @@ class Baseline:
         value = read_json(place.folder / _FILE)
         if value is None:
             return None
-        kept = value["kept"]
+        kept = value.get("held")
         return cls(
             Snapshot.from_json(value["snapshot"]),
             value["explicit"],
             manifest.from_json(value["nested"]),
             value["refs"],
             value["stays"],
-            (kept[0], kept[1], tuple(Kept(**one) for one in kept[2])) if kept else None,
+            (kept[0], tuple(Kept(**one) for one in kept[1])) if kept else None,
         )
 
     @classmethod
@@ -69,7 +70,7 @@ class Baseline:
         return baseline
 
     def write(self, place: Place) -> None:
-        kept = (*self.kept[:2], [asdict(one) for one in self.kept[2]]) if self.kept else None
+        kept = (self.kept[0], [asdict(one) for one in self.kept[1]]) if self.kept else None
         write_json(
             place.folder / _FILE,
             {
@@ -78,17 +79,13 @@ class Baseline:
                 "nested": manifest.to_json(self.nested),
                 "refs": self.refs,
                 "stays": self.stays,
-                "kept": kept,
+                "held": kept,
             },
         )
 
     @staticmethod
     def forget(place: Place) -> None:
         (place.folder / _FILE).unlink(missing_ok=True)
-
-    def with_kept(self, now: Snapshot, kept: tuple[Kept, ...]) -> "Baseline":
-        """The same, with a note of what has been kept, so that it is not kept twice."""
-        return replace(self, kept=(now.tree, now.head, kept))
 
     def uncommitted(self, snapshots: Snapshots, now: Snapshot) -> list[Change]:
         """What changed since and is in no commit: from what the commit has, where a commit touched it."""
@@ -113,13 +110,18 @@ class Baseline:
         had: Sequence[str],
         safe: bool = False,
     ) -> tuple[Kept, ...]:
-        """Keep what changed since and was not brought back.
+        """Keep what changed since and was not brought back, and note it down, so that it is not kept twice.
 
         ``tips`` are further commits to keep, ``had`` commits that the user's repository has; ``safe`` says
         that the commit checked out stays on a branch there.
         """
-        if self.kept and self.kept[:2] == (now.tree, now.head):
-            return self.kept[2]
+        nested = _nested(snapshots, now, self.nested)
+        holds = [now.tree, now.head, sorted(tips), [(path, entry.version) for path, entry in nested.items()]]
+        digest = hashlib.sha256(repr(holds).encode()).hexdigest()
+        if self.kept and self.kept[0] == digest:
+            known = [renewed_ref(git, kept) if is_ref(kept) else renewed_archive(kept) for kept in self.kept[1]]
+            if all(known):
+                return tuple(kept for kept in known if kept)
         base = self.snapshot
         if safe:
             loose = self.uncommitted(snapshots, now)
@@ -127,12 +129,13 @@ class Baseline:
             base = replace(now, tree=snapshots.patched(now.tree, back) if back else now.tree)
         kept = keep_snapshot(now, base, snapshots, git, lease_id, tips=tips, had=had)
         found = [kept] if kept else []
-        nested = _nested(snapshots, now, self.nested)
         paths = manifest.differences(self.nested, nested)
         if paths:
             changed = [path for path in paths if path in nested and nested[path].kind != FOLDER]
             deleted = [path for path in paths if path not in nested]
             found.append(keep_archive(context.state_folder, lease_id, place.tree, changed, deleted, context.check))
+        if found:
+            replace(self, kept=(digest, tuple(found))).write(place)
         return tuple(found)
 
 

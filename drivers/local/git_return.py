@@ -36,7 +36,7 @@ def bring_back(place: Place, tree: GitTree, context: Context) -> SyncReport:
     applied = bring(plan.items, place.tree, repository.top, versions, context.check, prune=True)
     branch, forwarded = _bring_commits(plan, tree)
     if applied.conflicts:
-        _refuse(place, plan, applied, tree, context)
+        _refuse(place, applied, tree, context)
     stays = baseline.stays or (branch is not None and branch.startswith(tree.branch))
     settled = replace(baseline, snapshot=now, explicit=True, stays=stays, kept=None)
     settled.write(place)
@@ -114,9 +114,8 @@ def _hold(repository: Repository, branch: str, tip: str) -> str:
         count += 1
 
 
-def _refuse(place: Place, plan: GitPlan, applied: Applied, tree: GitTree, context: Context) -> None:
+def _refuse(place: Place, applied: Applied, tree: GitTree, context: Context) -> None:
     kept = tree.keep(place, context)
-    tree.baseline.with_kept(plan.now, kept).write(place)
     paths = tuple(shown(path) for path in applied.conflicts)
     where = f"; the run's versions are kept in {kept[0].where}" if kept else ""
     raise SyncConflict(

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from leasehold.drivers.context import Context
+from leasehold.drivers.errors import Damaged
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.local.git_baseline import Baseline
+from leasehold.drivers.local.kept_ref import keep_commit
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.local.repository import BRANCHES, Repository
 from leasehold.drivers.place import Kept
@@ -56,13 +58,19 @@ class GitTree:
         return now
 
     def keep(self, place: Place, context: Context) -> tuple[Kept, ...]:
-        """Keep what was not brought back; nothing where nothing changed since the baseline."""
+        """Keep what was not brought back; nothing where nothing changed since the baseline.
+
+        Raises ``GitFailed`` and ``Damaged`` where a run has broken its repository, or put another in its stead.
+        """
+        if self.shared and self.snapshots.repository() != self.repository.common:
+            raise Damaged(f"the tree {place.tree} has another repository now")
         now = self.look()
+
         baseline = self.baseline
         git = self.repository.git
         if not self.shared:
             refs = self.snapshots.refs()
-            tips = [commit for ref, commit in refs.items() if baseline.refs.get(ref) != commit]
+            tips = self.snapshots.commits(new for ref, new in refs.items() if baseline.refs.get(ref) != new)
             return baseline.keep(place, self.snapshots, now, git, context, self.lease_id, tips=tips, had=self.known)
         tip = self.repository.commit(f"{BRANCHES}{self.branch}")
         tips = [tip] if tip and not self.named and not baseline.stays and self._has_own(tip, now.head) else []
@@ -79,6 +87,13 @@ class GitTree:
             had=had,
             safe=baseline.stays or elsewhere,
         )
+
+    def keep_commits(self) -> tuple[Kept, ...]:
+        """Keep the commits of the lease's own branch, where the tree cannot be asked."""
+        tip = self.repository.commit(f"{BRANCHES}{self.branch}")
+        if tip in (None, self.start) or self.named or self.baseline.stays:
+            return ()
+        return keep_commit(self.repository.git, tip, self.start, self.lease_id)
 
     def _has_own(self, tip: str, head: str | None) -> bool:
         """Whether a branch has commits that neither the tree began from nor what is checked out has."""

@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from leasehold.drivers.git import IDENTITY, Git
 from leasehold.drivers.keeping import KEPT_FOR
@@ -50,6 +51,24 @@ def keep_commit(git: Git, tip: str, start: str | None, lease_id: str) -> tuple[K
     message = f"leasehold: commits of lease {lease_id} that were not brought back\n"
     kept = git.text("commit-tree", f"{tip}^{{tree}}", *parents, stdin=message.encode())
     return (_named(git, kept, lease_id),)
+
+
+def is_ref(kept: Kept) -> bool:
+    """Whether something was kept so, and not as an archive."""
+    return kept.where.startswith(REFS)
+
+
+def renewed_ref(git: Git, kept: Kept) -> Kept | None:
+    """A ref that was kept before, from now on for its whole time; none where it is gone."""
+    at = git.maybe("rev-parse", "--verify", "--quiet", f"{kept.where}^{{commit}}")
+    if at is None:
+        return None
+    head, _, message = git.text("cat-file", "commit", at).partition("\n\n")
+    rows = [row.partition(" ")[::2] for row in head.splitlines()]
+    words = [word for name, value in rows if name == "parent" for word in ("-p", value)]
+    fresh = git.text("commit-tree", dict(rows)["tree"], *words, stdin=message.encode())
+    git.run("update-ref", "-m", "leasehold: kept", kept.where, fresh, at)
+    return replace(kept, until=time.time() + KEPT_FOR)
 
 
 def remove_old_refs(git: Git) -> None:

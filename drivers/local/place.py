@@ -69,8 +69,9 @@ class Place:
         return self.folder / "objects"
 
     def git(self, folder: Path, context: Context) -> Git:
-        """Git in some folder, for the verb under way."""
-        return Git(folder, context.check, locks=() if self.lock is None else (self.lock,))
+        """Git in some folder, for the verb under way. A tree that lost its repository is in none above the place."""
+        above = {"GIT_CEILING_DIRECTORIES": str(self.folder)}
+        return Git(folder, context.check, above, () if self.lock is None else (self.lock,))
 
     def stands(self) -> bool:
         """Whether anything stands under the key; an empty folder is the last trace of a removal."""

@@ -1,7 +1,7 @@
 """What each mode of a workspace does with a place."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +15,17 @@ from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a tree's changes and of what stood outside the place's folder."""
+    """What became of a tree's changes and of what stood outside the place's folder.
+
+    ``stays``: the lease's branch holds what was brought back as commits, and stays.
+    """
 
     kept: tuple[Kept, ...] = ()
     notes: tuple[str, ...] = ()
+    stays: bool = False
 
     def noting(self, notes: tuple[str, ...]) -> "Ended":
-        return Ended(self.kept, self.notes + notes)
+        return replace(self, notes=self.notes + notes)
 
     def lines(self) -> list[str]:
         """For a summary, where an earlier tree was ended to make room."""
@@ -35,7 +39,8 @@ class Ended:
         """
         value = facts.get("ended")
         if value:
-            return cls(tuple(Kept(**kept) for kept in value["kept"]), tuple(value["notes"]))
+            kept = tuple(Kept(**kept) for kept in value["kept"])
+            return cls(kept, tuple(value["notes"]), value.get("stays", False))
         ended = keep()
         place.write_realized({**facts, "ended": asdict(ended)})
         return ended

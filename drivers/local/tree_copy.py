@@ -7,8 +7,9 @@ from typing import Any
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Problem
-from leasehold.drivers.errors import Gone, Unusable
+from leasehold.drivers.errors import Damaged, Gone, Unusable
 from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.git import GitFailed
 from leasehold.drivers.local.copied_repository import git_of_copy
 from leasehold.drivers.local.file_tree import FileBaseline, FileTree, keep_whole
 from leasehold.drivers.local.git_baseline import Baseline
@@ -163,11 +164,15 @@ class TreeCopy:
         if not place.tree.is_dir():
             return Ended()
         if facts["git"] and Baseline.read(place) is not None:
-            if not Path(facts["source"], ".git").is_dir():
-                return Ended(keep_whole(place, facts["lease_id"], context))
-            tree = _git_tree(place, facts, context)
-            forget_plan(place, tree.repository)
-            return Ended(tree.keep(place, context))
+            source = Path(facts["source"])
+            if not (source / ".git").is_dir():
+                return keep_whole(place, facts["lease_id"], context, f"the repository {shown(source)} is gone")
+            try:
+                tree = _git_tree(place, facts, context)
+                forget_plan(place, tree.repository)
+                return Ended(tree.keep(place, context))
+            except (GitFailed, Damaged) as error:
+                return keep_whole(place, facts["lease_id"], context, f"the tree is kept whole: {error}")
         if facts["git"] or FileBaseline.read(place) is None:
             return Ended()  # half-made: no command has run there
         files = _file_tree(place, facts)
@@ -220,4 +225,6 @@ def _made(place: Place) -> dict[str, Any]:
 
 
 def _snapshots(place: Place, facts: dict[str, Any], context: Context) -> Snapshots:
-    return Snapshots(git_of_copy(place, Path(facts["source"]), context), place.objects)
+    # A run may prune its copy: what it began from is still in the source.
+    source = Path(facts["source"])
+    return Snapshots(git_of_copy(place, source, context), place.objects, source / ".git" / "objects")

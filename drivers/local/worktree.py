@@ -1,14 +1,15 @@
 """The mode ``git_worktree``: a worktree of the user's repository, on a branch of the lease's own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Problem
-from leasehold.drivers.errors import Conflict, Gone, Unusable
+from leasehold.drivers.errors import Conflict, Damaged, Gone, Unusable
 from leasehold.drivers.excludes import Excludes
-from leasehold.drivers.git import Git, executable
+from leasehold.drivers.git import Git, GitFailed, executable
 from leasehold.drivers.local.carrying import Carried, carry
 from leasehold.drivers.local.file_tree import keep_whole
 from leasehold.drivers.local.git_baseline import Baseline
@@ -163,32 +164,31 @@ class Worktree:
         repository = _repository(place, facts, context)
         ended = Ended.once(place, facts, lambda: self._keep(place, facts, repository, context))
         repository.remove_worktree(place.tree, _reason(facts["lease_id"]))
-        baseline = Baseline.read(place)
         tip = repository.commit(f"{BRANCHES}{facts['branch']}")
-        if tip is None or facts["named"] or (baseline and baseline.stays):
+        if tip is None or facts["named"] or ended.stays:
             return ended
         return ended.noting(_drop(repository, facts["branch"], tip))
 
     def _end_without_repository(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
-        def keep() -> Ended:
-            kept = keep_whole(place, facts["lease_id"], context) if place.tree.is_dir() else ()
-            return Ended(kept, (f"the repository {shown(facts['common'])} is gone",))
-
-        ended = Ended.once(place, facts, keep)
+        why = f"the repository {shown(facts['common'])} is gone"
+        ended = Ended.once(place, facts, lambda: keep_whole(place, facts["lease_id"], context, why))
         remove_tree(place.tree, context.check)
         return ended
 
     def _keep(self, place: Place, facts: dict[str, Any], repository: Repository, context: Context) -> Ended:
-        if (place.tree / ".git").exists():
-            if Baseline.read(place) is None:
-                return Ended()  # half-made: no command has run there
-            forget_plan(place, repository)
-            return Ended(_git_tree(place, facts, repository, context).keep(place, context))
-        tip = repository.commit(f"{BRANCHES}{facts['branch']}")
-        if tip is None or tip == facts["start"] or facts["named"]:
-            return Ended()
-        kept = keep_commit(repository.git, tip, facts["start"], facts["lease_id"])
-        return Ended(kept, ("the worktree was gone: its commits alone are left",))
+        baseline = Baseline.read(place)
+        if baseline is None:
+            return Ended()  # half-made: no command has run there
+        forget_plan(place, repository)
+        tree = _git_tree(place, facts, repository, context)
+        if not place.tree.is_dir():
+            kept = tree.keep_commits()
+            return Ended(kept, ("the worktree was gone: its commits alone are left",) if kept else (), baseline.stays)
+        try:
+            return Ended(tree.keep(place, context), stays=baseline.stays)
+        except (GitFailed, Damaged) as error:
+            whole = keep_whole(place, facts["lease_id"], context, f"the tree is kept whole: {error}")
+            return replace(whole, kept=(*whole.kept, *tree.keep_commits()), stays=baseline.stays)
 
     def _end_lost(self, place: Place, handle: Handle, context: Context) -> Ended:
         """The place's folder is gone, or realizing never began: what is ours is found by name."""

@@ -75,6 +75,10 @@ class Mirror:
         facts = self._place.realized() if self._place.stands() else None
         return facts is not None and bool(facts["made"])
 
+    def ended(self) -> bool:
+        """Whether all that was there is kept, and an end was begun: what is missing now is no change of the run's."""
+        return bool((self._place.realized() or {}).get("ended"))
+
     async def make(
         self, workspace: Workspace, tags: Tags, emit: Callable[[bytes], None] | None = None
     ) -> tuple[Realization, TarSink | None]:

@@ -97,7 +97,7 @@ class RemoteTree:
         if not mirror.stands():
             ended = await mirror.end()
             return await self._strayed(standing) if standing is not None and standing.realized else ended
-        if standing is not None and not standing.lost:
+        if standing is not None and not standing.lost and not mirror.ended():
             try:
                 _, notes = await pull(self.place, mirror, self.context, new=True, strict=False)
             except Gone as error:

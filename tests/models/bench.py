@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 import subprocess
+import tarfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from leasehold.drivers import (
     Command,
     Context,
     Handle,
+    Kept,
     Mode,
     PlaceRequest,
     Realization,
@@ -179,6 +181,19 @@ class Bench:
             return set()
         fences = {f"fence {path.name}" for path in (self.root / ".fences").glob("*")}
         return {path.name for path in self.root.iterdir()} - {".fences"} | fences
+
+
+def kept_file(repo: Path, kept: Kept, name: str) -> str | None:
+    """What a file holds in what was kept, without the last newline; none where it is not in there."""
+    if kept.where.startswith("refs/"):
+        done = subprocess.run(["git", "show", f"{kept.where}:{name}"], cwd=repo, capture_output=True, check=False)
+        return None if done.returncode else done.stdout.decode().removesuffix("\n")
+    with tarfile.open(kept.where) as tar:
+        if f"changed/{name}" not in tar.getnames():
+            return None
+        file = tar.extractfile(f"changed/{name}")
+        assert file is not None
+        return file.read().decode().removesuffix("\n")
 
 
 async def both(*coroutines: Any) -> list[Any]:

@@ -1,15 +1,18 @@
 """The verbs that all drivers over a link have from one place."""
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench import kept_file, sh
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.command import Command
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Conflict
+from leasehold.drivers.errors import Conflict, Unavailable
 from leasehold.drivers.place import Condition, Handle, PlaceRequest, Released, ReleaseMode, Tags
+from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.ssh import SshConfig
 from leasehold.drivers.workspace import Realization, Workspace
 from shell import ShellDriver
@@ -81,3 +84,33 @@ async def test_a_look_says_what_of_a_place_is_gone(bench: Bench) -> None:
     (bench.root / KEY).rename(bench.root / "gone")
     seen = await bench.driver.inspect(handle, bench.context)
     assert (seen.condition, seen.detail) == (Condition.GONE, f"{bench.root / KEY} is gone from here")
+
+
+@pytest.mark.parametrize("harm", ["rm -rf .git", "rm -rf .git; git init -q", "rm .git/HEAD", "echo junk > .git/HEAD"])
+async def test_a_repository_that_a_run_broke_is_kept_whole_and_the_place_ends(bench: Bench, harm: str) -> None:
+    sh(bench.source, "git init -q; git add -A; git commit -qm one")
+    handle, realization = await bench.make()
+    await bench.driver.baseline(handle, realization, bench.context)
+    sh(bench.root / KEY / "tree", f"echo work > a; {harm}")
+    released = await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context)
+    assert not (bench.root / KEY).exists()
+    assert "work" in [kept_file(bench.source, kept, "a") for kept in released.kept]
+
+
+async def test_a_removal_that_was_torn_is_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    sh(bench.source, "git init -q; git add -A; git commit -qm one")
+    handle, _ = await bench.make()
+    tree = bench.root / KEY / "tree"
+    (tree / "a").write_text("work\n")
+
+    async def torn(*_: object) -> None:
+        shutil.rmtree(tree / ".git")
+        raise Unavailable("cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RemotePlace, "remove", torn)
+        with pytest.raises(Unavailable, match="cut"):
+            await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context)
+    [kept] = (await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context)).kept
+    assert sh(bench.source, f"git show {kept.where}:a") == "work"
+    assert not (bench.root / KEY).exists()
