@@ -29,6 +29,8 @@ else:
 
 _LOOK = 1.0
 _LONGEST_POLL = 86400.0
+_SCORE = "/proc/self/oom_score_adj"
+_MORE, _MOST = 500, 1000  # of a score that is a thousandth of the memory
 
 
 class Watcher:
@@ -184,6 +186,7 @@ def _become(request: "Request", streams: tuple[int, ...], watcher: int, failure:
         if os.getppid() != watcher:
             send(signal.SIGKILL, [os.getpid()])
         _reset_signals()
+        _end_first()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         what = "cwd"
@@ -195,6 +198,16 @@ def _become(request: "Request", streams: tuple[int, ...], watcher: int, failure:
     finally:
         os.write(failure, f"{what} {why}".encode())
         os._exit(126)
+
+
+def _end_first() -> None:
+    """Where memory runs out, have the kernel end the command, and not what watches over it and says how it ended."""
+    try:
+        score = os.open(_SCORE, os.O_RDWR | os.O_CLOEXEC)
+        os.write(score, str(min(int(os.read(score, 16)) + _MORE, _MOST)).encode())
+        os.close(score)
+    except OSError:
+        return  # another system's kernel
 
 
 def _reset_signals() -> None:
