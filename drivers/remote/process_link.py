@@ -1,6 +1,8 @@
 """A session that is a process of this machine: ``ssh``, ``docker exec -i``, ``podman exec -i``."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -50,8 +52,7 @@ class ProcessSession:
 
     def kill(self) -> None:
         self._stdin.close()
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        send(self._process, signal.SIGKILL)
 
 
 class ProcessLink:
@@ -83,6 +84,15 @@ class ProcessLink:
         return None
 
 
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal. The process's own ``kill`` reaps one that has just ended, and the loop, which waits for it too,
+    then says on the log that it knows no such child, and gives it a code of its own.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 async def run_attached(argv: Sequence[str], streams: Streams, env: Mapping[str, str] | None = None) -> int:
     """Run a program on the caller's own descriptors and terminal to its end; its exit status."""
     try:
@@ -94,7 +104,6 @@ async def run_attached(argv: Sequence[str], streams: Streams, env: Mapping[str, 
     try:
         return await process.wait()
     except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            process.terminate()
+        send(process, signal.SIGTERM)
         await process.wait()
         raise

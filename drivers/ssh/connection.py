@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import re
+import signal
 import stat
 import tempfile
 from collections.abc import Generator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from leasehold.drivers.command import Streams
 from leasehold.drivers.errors import DriverError, Refused, TimedOut, Unavailable
-from leasehold.drivers.remote.process_link import ProcessSession, run_attached
+from leasehold.drivers.remote.process_link import ProcessSession, run_attached, send
 from leasehold.drivers.secret import SecretRef
 from leasehold.drivers.ssh.config import SshConfig
 
@@ -256,8 +257,7 @@ async def _ran(argv: list[str], seconds: float) -> tuple[int | None, str]:
         except TimeoutError:
             code = None
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            send(process, signal.SIGKILL)
+            await process.wait()
         said.seek(0)
         return code, said.read().decode("utf-8", "backslashreplace")
