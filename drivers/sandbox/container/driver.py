@@ -1,12 +1,14 @@
 """Places that are containers: what is the same for every engine with docker's command line."""
 
 import os
+import re
 import shlex
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -49,6 +51,7 @@ T = TypeVar("T")
 ROOT = "/leasehold"
 _FENCES = "containers"
 _OPEN = ("chmod", "1777", ROOT)
+_FULL = re.compile("no space left|timed out waiting for file", re.I)  # the latter: podman could not write one
 _FOR_EVER = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
@@ -176,15 +179,23 @@ class ContainerDriver(RemoteDriver):
             except (Unavailable, Refused, Gone) as error:
                 notes.append(f"the container {container.name} cannot be started: {error}")
                 if mode is ReleaseMode.DESTROY:
-                    kept.extend(_kept_unstarted(engine, container, tags, context, notes))
+                    kept.extend(_kept_unentered(container, notes, engine, context))
                 return container
             return replace(container, status="running")
 
         container = await self._fenced(key, context, begin)
         if container is not None and container.running:
-            standing = await place.find(context)
-            if standing is not None:
-                notes.extend(await quieted(place, context, last=mode is ReleaseMode.DESTROY))
+            try:
+                standing = await place.find(context)
+                if standing is not None:
+                    notes.extend(await quieted(place, context, last=mode is ReleaseMode.DESTROY))
+            except Unavailable as error:
+                # Podman writes to its disk to enter a container: one that has filled it could never be ended.
+                if mode is not ReleaseMode.DESTROY or not _FULL.search(str(error)):
+                    raise
+                standing = None
+                notes.append(f"the container {container.name} cannot be entered: {error}")
+                kept.extend(await self._fenced(key, context, partial(_kept_unentered, container, notes)))
         if mode is not ReleaseMode.DESTROY:
             if container is None:
                 raise Gone(f"the place {key} is gone: there is nothing to keep")
@@ -288,13 +299,12 @@ def _wake(engine: Engine, container: Container) -> None:
     engine.call("start", container.id)
 
 
-def _kept_unstarted(
-    engine: Engine, container: Container, tags: Tags, context: Context, notes: list[str]
-) -> tuple[Kept, ...]:
-    """Keep the whole tree of a container that does not start; nobody can say what of it has changed.
+def _kept_unentered(container: Container, notes: list[str], engine: Engine, context: Context) -> tuple[Kept, ...]:
+    """Keep the whole tree of a container in which nothing can run; nobody can say what of it has changed.
 
     Raises where it cannot be read: then nothing may be destroyed.
     """
+    tags = tags_of(container)
     with tempfile.TemporaryFile() as file:
         if not engine.copy(container.id, f"{ROOT}/{tags.key}/tree", file):
             return ()

@@ -22,7 +22,11 @@ _NO_PATH = re.compile(
 )
 _TAKEN = re.compile(r"name .* already in use", re.I)
 _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
-    (r"no space left on device", Unavailable, "make room for the engine: {program} system prune"),
+    (
+        r"no space left on device|timed out waiting for file",
+        Unavailable,
+        "make room for the engine: {program} system prune",
+    ),
     (r"cannot connect|connection refused|daemon running|permission denied.*sock|no such host", Unavailable, "{start}"),
     (r"no such container|no container with name", Gone, "take a new lease"),
     (r"is paused|is not running|state improper|is restarting", Unavailable, "look at it: {program} ps -a"),
@@ -154,9 +158,9 @@ class Engine:
             raise self.meaning(said) or self._failed("rm", said)
 
     def meaning(self, said: str) -> DriverError | None:
-        """What the engine's words mean; none where they are not known to be the engine's."""
+        """What the engine's words mean; none where they are not known to be the engine's: the last tells most."""
         for pattern, kind, hint in _REASONS:
-            for line in said.splitlines():
+            for line in reversed(said.splitlines()):
                 if re.search(pattern, line, re.I):
                     told = hint.format(program=self.kind.program, start=self.kind.start)
                     return kind(f"{self.kind.program}: {_line(line)}", hint=told)
