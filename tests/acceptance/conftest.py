@@ -16,6 +16,7 @@ import cluster
 import pytest
 from cluster import Cluster
 from commandline import CommandLine
+from engine import Engine
 
 
 @pytest.fixture
@@ -103,3 +104,24 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         return folder / release
 
     return get
+
+
+@pytest.fixture(params=["docker", pytest.param("podman", marks=pytest.mark.long)])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A real engine, in which a failed test leaves nothing to the next."""
+    engine: Engine = request.getfixturevalue(f"{request.param}_engine")
+    yield engine
+    engine.clear()
+
+
+@pytest.fixture
+def box(cli: CommandLine, engine: Engine) -> Callable[..., None]:
+    """Makes an environment of the engine's: its name, and what is set besides."""
+    cli.variables.update(engine.variables)
+
+    def add(name: str, **settings: str) -> None:
+        config = {key: str(value).replace("'", '"') for key, value in engine.config().items()} | settings
+        words = [word for key, value in config.items() for word in ("--set", f"{key}={value}")]
+        cli("env", "add", name, "--driver", "sandbox", "--set", f"provider={engine.program}", *words, code=0)
+
+    return add

@@ -1,7 +1,6 @@
 """Containers from outside: ``leasehold`` on a real docker engine and on podman."""
 
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,27 +8,6 @@ from commandline import CommandLine
 from engine import Engine
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(params=["docker", pytest.param("podman", marks=pytest.mark.long)])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """A real engine, in which a failed test leaves nothing to the next."""
-    engine: Engine = request.getfixturevalue(f"{request.param}_engine")
-    yield engine
-    engine.clear()
-
-
-@pytest.fixture
-def box(cli: CommandLine, engine: Engine) -> Callable[..., None]:
-    """Makes an environment of the engine's: its name, and what is set besides."""
-    cli.variables.update(engine.variables)
-
-    def add(name: str, **settings: str) -> None:
-        config = {key: str(value).replace("'", '"') for key, value in engine.config().items()} | settings
-        words = [word for key, value in config.items() for word in ("--set", f"{key}={value}")]
-        cli("env", "add", name, "--driver", "sandbox", "--set", f"provider={engine.program}", *words, code=0)
-
-    return add
 
 
 def test_a_life_in_a_container(cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]) -> None:
@@ -86,28 +64,3 @@ def test_a_container_that_was_paused_or_stopped_says_so_and_is_cleaned_up(
         assert "running" in ran.error or "paused" in ran.error or "state improper" in ran.error, ran.error
         released = cli("release", lease)
         assert engine.containers() == set(), (harm, ran.stderr, released.stderr)
-
-
-def test_what_a_container_that_does_not_start_again_holds_is_kept(
-    cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]
-) -> None:
-    if engine.program == "podman":
-        pytest.skip("podman makes no network of its own here")
-    engine.ask("network", "create", "doomed")
-    box("box", network="doomed")
-    lease = cli("acquire", "box", code=0).stdout.strip()
-    cli("exec", lease, "--", "sh", "-c", "echo there > a.txt; echo new > b.txt", code=0)
-    [name] = [name for name in engine.containers() if name.startswith("leasehold-")]
-    engine.ask("kill", name)
-    engine.ask("network", "rm", "doomed")
-    cli("fail", lease, "--reason", "test", code=0)
-    [row] = [
-        row for row in cli("show", lease, "--journal", "--json", code=0).json["journal"] if "kept" in row["details"]
-    ]
-    [kept] = row["details"]["kept"]
-    with tarfile.open(kept["where"]) as tar:
-        there = tar.extractfile("changed/a.txt")
-        assert there is not None
-        assert there.read() == b"there\n"
-        assert "changed/b.txt" in tar.getnames()
-    assert engine.containers() == set()

@@ -19,7 +19,7 @@ LONG = {"scripted": 7, "local copy": 23, "local worktree": 29, "bubblewrap": 29}
 SLOW = {"ssh": 97, "docker": 97, "podman": 97, "kubernetes": 17}
 """Where a verb takes long, the long profile takes each so many-th point of all paths as one row."""
 
-NIGHTLY = (pytest.mark.long, pytest.mark.nightly)
+NIGHTLY = (pytest.mark.long, pytest.mark.nightly, pytest.mark.timeout(1800))
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -76,10 +76,7 @@ def _judge(found: dict[str, list[str]], tried: Tried) -> None:
     ("scene", "every"),
     [
         ("scripted", 61),
-        *(
-            pytest.param(scene, 61 if scene in ("docker", "podman") else 1, marks=pytest.mark.nightly)
-            for scene in SCENES
-        ),
+        *(pytest.param(scene, 61 if scene in ("docker", "podman") else 1, marks=NIGHTLY) for scene in SCENES),
     ],
 )
 def test_killed_again_in_the_recovery(cases: Cases, scene: str, every: int, path: str, tried: Tried) -> None:
