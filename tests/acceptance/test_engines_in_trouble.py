@@ -124,7 +124,7 @@ class TestRestarted:
         engine.stop()
         ran = cli.finish(running)
         assert ran.code == 125
-        assert ran.error == "error: run_failed: the place was lost while the command ran"
+        assert ran.error.startswith("error: run_failed: the place was lost while the command ran: docker ")
         lease = cli.lease()["id"]
         [warning] = [line for line in ran.stderr.splitlines() if line.startswith("warning: ")]
         assert "Cannot connect to the Docker daemon" in warning

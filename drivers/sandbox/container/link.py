@@ -14,5 +14,5 @@ class ContainerLink(ProcessLink):
         self._engine = engine
 
     def failure(self, code: int | None, said: str) -> DriverError | None:
-        own = [line for line in said.splitlines() if line.startswith(("Error", "error", "Cannot"))]
+        own = [line for line in said.splitlines() if line.startswith(("Error", "error", "Cannot", "OCI runtime"))]
         return self._engine.meaning("\n".join(own))
