@@ -97,8 +97,7 @@ def test_a_pod_that_is_evicted_by_the_api_is_told(
 ) -> None:
     pod_box("pod")
     running = cli.start("run", "pod", "--", "sh", "-c", "echo up; sleep 100")
-    assert running.stdout is not None
-    assert running.stdout.readline() == "up\n"
+    cli.until_said(running, "up")
     [name] = pods.pods()
     pods.evict(name)
     ran = cli.finish(running)

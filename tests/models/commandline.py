@@ -106,6 +106,12 @@ class CommandLine:
         self.started.append(process)
         return process
 
+    def until_said(self, process: subprocess.Popen[str], line: str) -> None:
+        """Wait until it prints this line, the next."""
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said == f"{line}\n", (said, self.finish(process).stderr)
+
     def finish(self, process: subprocess.Popen[str]) -> Ran:
         stdout, stderr = process.communicate(timeout=60)
         assert "Traceback" not in stderr, stderr
