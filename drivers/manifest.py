@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from leasehold.drivers.excludes import Excludes
+from leasehold.drivers.returning import is_kept
 
 FOLDER = "d"
 LINK = "l"
@@ -69,7 +70,8 @@ def scan(
 ) -> Scan:
     """Look at a tree. What ``known`` has with the same stamp is not read again.
 
-    ``check`` is called for each entry. A ``.git`` at the top is left out, unless asked for.
+    ``check`` is called for each entry. Of repositories within, what is kept of them is looked at; a ``.git`` at the
+    top is left out, unless asked for.
     """
     manifest: Manifest = {}
     special: list[bytes] = []
@@ -80,7 +82,7 @@ def scan(
         for name in _names(os.path.join(root, folder)):
             check()
             path = os.path.join(folder, name)
-            if (path == b".git" and not with_git) or (excludes and path in excludes):
+            if (path == b".git" and not with_git) or not is_kept(path) or (excludes and path in excludes):
                 continue
             try:
                 entry = look(os.path.join(root, path), check, known.get(path) if known else None)

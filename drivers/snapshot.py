@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from leasehold.drivers.git import Git, Ran
+from leasehold.drivers.returning import demand_written
 
 _GITLINK = "160000"
 
@@ -83,7 +84,10 @@ class Snapshots:
         self._prepared = True
 
     def take(self) -> Snapshot:
-        """The tree as it stands. Costs a look at each file, and the reading of those that changed."""
+        """The tree as it stands. Costs a look at each file, and the reading of those that changed.
+
+        Raises ``Damaged`` where the index names what git would not write: git would read it, wherever it leads.
+        """
         git, index = self._own_index()
         found, modules = self._found(git), self._modules(git)
         # Left out by name: git hides what is in a repository, refuses one without commits, and would have git
@@ -134,11 +138,12 @@ class Snapshots:
         return {ref: identity for ref, _, identity in pairs}
 
     def changes(self, old: str, new: str) -> list[Change]:
-        """What differs between two trees or commits, by path."""
+        """What differs between two trees or commits, by path. Raises ``Damaged`` for what git would not write."""
         if old == new:
             return []
         done = self.git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", old, new)
         fields = done.names
+        demand_written(fields[1::2])
         return [_change(fields[i], fields[i + 1]) for i in range(0, len(fields), 2)]
 
     def patched(self, tree: str, changes: Iterable[Change]) -> str:
@@ -204,6 +209,7 @@ class Snapshots:
         """Submodules that are checked out."""
         top = os.fsencode(self._tree.folder)
         rows = [row.partition(b"\t") for row in git.run("ls-files", "-z", "--stage").names]
+        demand_written(name for _, _, name in rows)
         names = [name for facts, _, name in rows if facts.startswith(_GITLINK.encode())]
         return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK
 from leasehold.drivers.merge import Verdict, judge
+from leasehold.drivers.returning import demand_written, is_written
 
 Identify = Callable[[Sequence[bytes]], Mapping[bytes, str | None]]
 """Gives the versions of paths as they are here; ``None`` where nothing is."""
@@ -60,9 +61,11 @@ def bring(
     Deletions come first, the deepest first of all; then folders before what is in them. Each file is
     written beside and renamed. ``check`` is called before each and may end it all by raising: called
     again with the same items, it goes on, and counts what it finds done. ``prune``: like in git, no item
-    stands for a folder, and one that a deletion emptied goes too.
+    stands for a folder, and one that a deletion emptied goes too. Raises ``Damaged``, before anything is
+    touched, for a path that leads out of ``dest`` or into a repository's own folder.
     """
     ordered = sorted(items, key=lambda item: item.path)
+    demand_written(item.path for item in ordered)
     gone = [item for item in reversed(ordered) if item.there is None]
     here = [item for item in ordered if item.there is not None]
     applied = Applied()
@@ -99,7 +102,7 @@ def beside(dest: Path, path: bytes) -> Path:
 def remove_traces(items: Iterable[Item], dest: Path) -> None:
     """Remove what a torn ``bring`` left beside its files."""
     for item in items:
-        if not blocked(dest, item.path):
+        if is_written(item.path) and not blocked(dest, item.path):
             beside(dest, item.path).unlink(missing_ok=True)
 
 

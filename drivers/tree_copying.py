@@ -17,6 +17,7 @@ from typing import Protocol
 
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN, RACY_NS, Entry, Manifest, stamp
+from leasehold.drivers.returning import is_kept
 from leasehold.drivers.shown import shown
 
 _CHUNK = 1 << 20
@@ -221,7 +222,7 @@ class TreeCopying:
 
     def _note(self, path: bytes, entry: Entry) -> None:
         self._count += 1
-        if self._digests and path != b".git" and not path.startswith(b".git/"):
+        if self._digests and path != b".git" and not path.startswith(b".git/") and is_kept(path):
             self._manifest[path] = entry
 
     def _copy_file(self, path: bytes, source: bytes, dest: bytes, kind: str, mode: int, facts: os.stat_result) -> Entry:

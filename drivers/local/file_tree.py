@@ -20,6 +20,7 @@ from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.manifest import FOLDER, Manifest
 from leasehold.drivers.place import Kept
 from leasehold.drivers.removal import open_up_tree
+from leasehold.drivers.returning import in_git, repository
 from leasehold.drivers.shown import shown
 from leasehold.drivers.sync import BLOCKED, Item, blocked, bring, remove_traces
 from leasehold.drivers.workspace import SyncReport
@@ -109,23 +110,29 @@ class FileTree:
             raise Gone(f"the workspace {shown(self.source)} is gone")
         now = self.now(context.check)
         items = self.changes(now, context.check)
-        write_json(place.folder / _PLAN, {"items": [item.to_json() for item in items]})
+        # Of repositories within: what git there has is no file to be brought, and is kept when the place ends.
+        held = [item for item in items if in_git(item.path)]
+        files = [item for item in items if not in_git(item.path)]
+        write_json(place.folder / _PLAN, {"items": [item.to_json() for item in files]})
         versions = identify(self.source, context.check)
-        applied = bring(items, self.tree, self.source, versions, context.check, prune=False)
+        applied = bring(files, self.tree, self.source, versions, context.check, prune=False)
         if applied.conflicts:
             kept = self.keep(items, context)
             replace(self.baseline, kept=(digest(items), kept[0])).write(place)
             paths = tuple(shown(path) for path in applied.conflicts)
             raise SyncConflict(
-                f"changed on both sides, and left as they are here: {', '.join(paths[:10])}"
-                f"{f' and {len(paths) - 10} more' if len(paths) > 10 else ''}"
+                f"changed on both sides, and left as they are here: {_some(applied.conflicts)}"
                 f"; the run's versions are kept in {kept[0].where}",
                 paths=paths,
                 hint=f"to see them: {kept[0].how}",
             )
-        FileBaseline(now, explicit=True).write(place)
+        brought = {path: entry for path, entry in now.items() if not in_git(path)}
+        still = {path: entry for path, entry in self.baseline.files.items() if in_git(path)}
+        FileBaseline(brought | still, explicit=True).write(place)
         (place.folder / _PLAN).unlink()
         parts = [f"{count} {what}" for count, what in _counts(applied.written, applied.deleted) if count]
+        if held:
+            parts.append(f"repositories within left as they are: {_some(sorted({repository(i.path) for i in held}))}")
         return SyncReport(applied.written, applied.deleted, summary="; ".join(parts) or SyncReport().summary)
 
     def forget_plan(self, place: Place) -> None:
@@ -177,6 +184,11 @@ def ignored_paths(source: Path, kinds: Mapping[bytes, str], check: Callable[[], 
         check()  # a deadline or a stop ends the verb; a missing git ignores nothing
         return set()
     return {path.rstrip(b"/") for path in done.names}
+
+
+def _some(paths: Sequence[bytes]) -> str:
+    more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+    return ", ".join(shown(path) for path in paths[:10]) + more
 
 
 def _counts(written: int, deleted: int) -> list[tuple[int, str]]:

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH118, PTH120
 # Paths are bytes here, because names of files need not be text.
 """What of an archive that a place sends is let in."""
 
@@ -7,7 +6,7 @@ import tarfile
 from collections.abc import Collection
 
 from leasehold.drivers.errors import Damaged
-from leasehold.drivers.remote.listing import is_inside
+from leasehold.drivers.returning import is_inside
 from leasehold.drivers.shown import shown
 
 MOST_BYTES = 256 << 30
@@ -63,6 +62,11 @@ def is_special(member: tarfile.TarInfo) -> bool:
 
 
 def leads_out(path: bytes, text: bytes) -> bool:
-    """Whether a link at this path of a tree names something outside of it."""
-    where = os.path.normpath(os.path.join(os.path.dirname(path), text))
-    return text.startswith(b"/") or where == b".." or where.startswith(b"../")
+    """Whether a link at this path of a tree names something outside of it, or may.
+
+    It may where it goes up from a name: that one can be a link itself, which leads anywhere in the tree. Links that
+    only go up first, and not above the tree's top, lead nowhere else, also one by way of the other.
+    """
+    parts = [part for part in text.split(b"/") if part not in (b"", b".")]
+    up = next((at for at, part in enumerate(parts) if part != b".."), len(parts))
+    return text.startswith(b"/") or b".." in parts[up:] or up > path.count(b"/")

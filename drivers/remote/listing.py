@@ -9,6 +9,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Unavailable
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN
 from leasehold.drivers.remote.place import RemotePlace
+from leasehold.drivers.returning import is_inside
 from leasehold.drivers.shown import shown
 
 _TRIES = 3
@@ -87,11 +88,6 @@ def _path(name: bytes) -> bytes:
     if not is_inside(path):
         raise Damaged(f"the place lists {shown(name)}, which is no path of its tree")
     return path
-
-
-def is_inside(path: bytes) -> bool:
-    """Whether this is a plain path below a tree's top."""
-    return bool(path) and not path.startswith(b"/") and all(part not in (b"", b".", b"..") for part in path.split(b"/"))
 
 
 def _facts(row: bytes) -> Facts:

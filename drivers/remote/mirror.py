@@ -3,7 +3,6 @@
 """The local copy of what stands at a place: by it, the local machinery brings changes back and keeps them."""
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.listing import Listing
 from leasehold.drivers.remote.mirror_copy import MirrorCopy
 from leasehold.drivers.remote.sending import TarSink
+from leasehold.drivers.returning import comes_back
 from leasehold.drivers.sync import blocked
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
@@ -33,10 +33,6 @@ T = TypeVar("T")
 
 ROOT = "mirrors"
 _SENT = "sent.json"
-
-# Of a repository, what may come back: what names commits and what they are made of. Configuration and hooks
-# name programs: what a run wrote there is never to be run here.
-_OF_GIT = re.compile(rb"\.git/(HEAD|index|packed-refs|shallow|refs(/.*)?|objects(/(?!info(/|$)).*)?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,18 +180,19 @@ class Mirror:
         """Those of some paths at the place that come here: not what is left out, or ignored by git."""
         facts = self._facts()
         excludes = Excludes(facts["excludes"])
-        found = [path for path in paths if not listing[path].special and path not in excludes]
-        plain = [path for path in found if not in_git(path)]
+        found = [path for path in paths if not listing[path].special and comes_back(path) and path not in excludes]
+        plain = [path for path in found if not below(path, {b".git"})]
         top = place.tree if facts["git"] else Path(facts["source"])
         left = ignored_paths(top, {path: listing[path].kind for path in plain}, context.check)
         git = facts["git"] and b".git" in listing and listing[b".git"].kind == FOLDER
-        return [path for path in found if (git and comes_back(path) if in_git(path) else path not in left)]
+        return [path for path in found if path not in left and (git or not below(path, {b".git"}))]
 
     def delete(self, place: Place, context: Context, paths: Iterable[bytes]) -> None:
         """Delete what is gone at the place."""
         for path in sorted(paths, reverse=True):
             context.check()
-            if (not in_git(path) or comes_back(path)) and not blocked(place.tree, path):
+            # The configuration of the tree's own repository stays, which is the one that was sent.
+            if (comes_back(path) or not below(path, {b".git"})) and not blocked(place.tree, path):
                 target = place.tree / os.fsdecode(path)
                 if target.is_symlink() or not target.is_dir():
                     target.unlink(missing_ok=True)
@@ -211,15 +208,6 @@ class Mirror:
         if facts is None or not facts["made"]:
             raise Gone(f"the place {self._place.key} has no tree yet", hint="realize the workspace again")
         return facts
-
-
-def comes_back(path: bytes) -> bool:
-    """Whether a path in a repository's own folder is one that comes back."""
-    return _OF_GIT.fullmatch(path) is not None and not path.endswith(b".lock")
-
-
-def in_git(path: bytes) -> bool:
-    return path == b".git" or path.startswith(b".git/")
 
 
 def _own(entry: "os.DirEntry[bytes]") -> Own | None:

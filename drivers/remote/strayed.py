@@ -16,10 +16,10 @@ from leasehold.drivers.remote.admission import Admission, is_special, leads_out
 from leasehold.drivers.remote.asking import converse, feed_bytes
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
-from leasehold.drivers.remote.mirror import comes_back, in_git
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.streaming import Incoming
 from leasehold.drivers.remote.transfer import OPEN_UP, PULL
+from leasehold.drivers.returning import is_kept
 from leasehold.drivers.shown import shown
 
 _MARK = REMEMBER + "fence\nstanding\nremembered\n"
@@ -52,8 +52,8 @@ async def keep_strayed(place: RemotePlace, lease_id: str, context: Context) -> E
     if not realized:
         return Ended()  # no command has run there
     before, now = _before(listed), await list_tree(place, context)
-    changed = [path for path in now if _is_kept(path) and not now[path].special and _differs(path, before, now)]
-    deleted = [path for path in before or () if _is_kept(path) and path not in now]
+    changed = [path for path in now if is_kept(path) and not now[path].special and _differs(path, before, now)]
+    deleted = [path for path in before or () if is_kept(path) and path not in now]
     if not changed and not deleted:
         return Ended()
     notes = [
@@ -92,7 +92,7 @@ def taken(
             continue
         if member.islnk():
             member.linkname = os.fsdecode(admission.original(member, names))
-        if _is_kept(path) and not is_special(member):
+        if is_kept(path) and not is_special(member):
             names.add(path)
             yield member, tar.extractfile(member) if member.isreg() else None
 
@@ -145,8 +145,3 @@ def _before(listed: bytes) -> Listing | None:
 
 def _differs(path: bytes, before: Listing | None, now: Listing) -> bool:
     return before is None or path not in before or before[path].stamp != now[path].stamp
-
-
-def _is_kept(path: bytes) -> bool:
-    """Of a repository, only what may come back; its index is written by whoever asks for its status."""
-    return (not in_git(path) or comes_back(path)) and path != b".git/index"

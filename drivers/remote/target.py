@@ -14,8 +14,9 @@ from typing import Any
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.command import Command, Outcome, Output, Result
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Gone
+from leasehold.drivers.errors import Gone, Refused
 from leasehold.drivers.local.target import copy_to
+from leasehold.drivers.remote.admission import leads_out
 from leasehold.drivers.remote.asking import converse
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.place import RemotePlace
@@ -138,7 +139,7 @@ class RemoteTarget:
         context = self._timed()
         loop = asyncio.get_running_loop()
         with tempfile.TemporaryDirectory(prefix="leasehold-get-") as folder:
-            receiving = Receiving(Path(folder) / "got", None, check=context.check, link=lambda *_: True)
+            receiving = Receiving(Path(folder) / "got", None, check=context.check, link=_stays)
 
             async def talk(session: Session) -> bool:
                 await off_loop(context, lambda _: receiving.run(Incoming(session, loop)))
@@ -206,6 +207,13 @@ def _listed(source: Path) -> tuple[bool, list[bytes]]:
     if not os.path.lexists(source):
         raise Gone(f"no such file: {shown(source)}")
     return False, [os.fsencode(source.name)]
+
+
+def _stays(path: bytes, text: bytes) -> bool:
+    """That a link may come: to a person's folder it brings no way out of what was asked for. Raises ``Refused``."""
+    if leads_out(path, text):
+        raise Refused(f"the link {shown(path)} names {shown(text)}, outside of what was asked for: nothing is moved")
+    return True
 
 
 def _settle(receiving: Receiving, dest: Path) -> None:

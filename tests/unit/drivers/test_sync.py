@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from bench import print_of, sh
 from leasehold.drivers import Stopped
+from leasehold.drivers.errors import Damaged
 from leasehold.drivers.local.file_tree import identify
 from leasehold.drivers.manifest import differences, scan
 from leasehold.drivers.merge import Verdict, judge
@@ -129,3 +130,15 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     trees.items = [item]
     trees.bring()
     assert trees.same()
+
+
+@pytest.mark.parametrize("path", [b"../out", b"/tmp/out", b"a/../../out", b".git/config", b"sub/.Git/hooks/pre-commit"])
+def test_nothing_is_written_outside_or_into_a_repositorys_own_folder(tmp_path: Path, path: bytes) -> None:
+    trees = Trees(tmp_path, "echo a > a", "echo A > a")
+    (tmp_path / "out").write_text("theirs")
+    trees.items.append(Item(path, None, "-0"))
+    before = print_of(tmp_path)
+    with pytest.raises(Damaged, match="would not write"):
+        trees.bring()
+    remove_traces(trees.items, trees.here)
+    assert print_of(tmp_path) == before

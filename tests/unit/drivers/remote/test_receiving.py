@@ -142,6 +142,11 @@ def test_what_is_sent_by_us_is_received_as_it_was(tmp_path: Path, top: Path) -> 
         (b"a", b"/etc", True),
         (b"a", b"..", True),
         (b"a", b"b/../..", True),
+        (b"a/b", b"./../c/d", False),
+        (b"a/b/c", b"../../d", False),
+        (b"a", b"b/../c", True),
+        (b"a/b/c", b".././../../d", True),
+        (b"a", b".", False),
     ],
 )
 def test_a_link_out_of_the_tree_is_known(path: bytes, text: bytes, out: bool) -> None:
