@@ -281,7 +281,9 @@ def signed(name: str, function: Callable[..., object]) -> str:
     return re.sub(r"<(\w+\.\w+): [^>]+>", r"\1", re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", text))
 
 
-_ENGINES_OWN = ("ahead", "began", "ended", "interrupt", "lose", "machine_cleanup", "machine_state")
+_ENGINES_OWN = (
+    "ahead", "began", "end_commands", "ended", "interrupt", "lose", "machine_cleanup", "machine_state", "tell",
+)  # fmt: skip
 _RAISED = (EnvironmentRunError, LeaseLost, IllegalTransition, StillHeld, NoSuch, WrongUsage, StoreError)
 
 PAGES = {
