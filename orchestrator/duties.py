@@ -5,7 +5,7 @@ Any number of processes may do them side by side: each deed begins with a commit
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,7 @@ from leasehold.states import IllegalTransition
 KEEP_OVER = "keep_over"
 
 _AT_ONCE = 32  # of one provider
-_MOST = 1000  # of a kind in one pass: what is left over is the next pass's
+_MOST = 1000  # of a kind in one pass: the next one goes on behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Duties:
         self._replays = replays
         self._turns: dict[str | None, asyncio.Semaphore] = {}
         self._under_way: dict[str, asyncio.Task[Deed | None]] = {}
+        self._read: dict[str, Row | None] = {}  # of each kind the last row, where there may be more
 
     async def begin(self, told: Told) -> list[asyncio.Task[Deed | None]]:
         """Begin all that is due now and not under way; ``told`` hears of each when it is done.
@@ -63,10 +64,11 @@ class Duties:
         Raises ``StoreError`` where what is due cannot be read.
         """
         due = [
-            *((row, self._replay) for row in await self._ledger.unheld(_MOST)),
-            *((row, self._replay) for row in await self._ledger.due(_MOST)),
-            *((row, self._replay) for row in await self._ledger.of_ids(self._replays.unfinished())),
-            *((row, self._reclaim) for row in await self._ledger.kept_over(_MOST)),
+            *((row, self._replay) for row in await self._next("unheld", self._ledger.unheld)),
+            *((row, self._replay) for row in await self._next("untried", self._ledger.untried)),
+            *((row, self._replay) for row in await self._next("due", self._ledger.due)),
+            *((row, self._replay) for row in await self._replays.unfinished()),
+            *((row, self._reclaim) for row in await self._next("kept", self._ledger.kept_over)),
         ]
         random.shuffle(due)  # two workers then seldom want the same one next
         begun: list[asyncio.Task[Deed | None]] = []
@@ -89,6 +91,12 @@ class Duties:
             await asyncio.wait(self._under_way.values())
 
     # --- beneath them
+
+    async def _next(self, kind: str, find: Callable[[int, Row | None], Awaitable[Sequence[Row]]]) -> Sequence[Row]:
+        """The page after the last, and after the end the first again: what cannot be done yet hides nothing."""
+        rows = await find(_MOST, self._read.get(kind))
+        self._read[kind] = rows[-1] if len(rows) == _MOST else None
+        return rows
 
     async def _do(self, row: Row, duty: Callable[[Row], Awaitable[Deed | None]], told: Told) -> Deed | None:
         async with self._turns.setdefault(row.terms.provider, asyncio.Semaphore(_AT_ONCE)):

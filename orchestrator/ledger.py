@@ -26,7 +26,7 @@ from leasehold.states import (
     status,
     stuck,
 )
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, tuple_
 
 _PAGE = 500
 
@@ -142,12 +142,13 @@ class Ledger:
         if status is Status.ACTIVE:
             condition.append(lease.c.ended_at.is_(None))
         found: list[Row] = []
+        page = and_(*condition)
         while True:
-            rows = await self._store.read(partial(self._rows, condition=and_(*condition), limit=_PAGE))
+            rows = await self._store.read(partial(self._rows, condition=page, limit=_PAGE))
             found += [row for row in rows if _fits(row, status, stuck=stuck)]
             if len(found) >= limit or len(rows) < _PAGE:
                 return found[:limit]
-            condition = [*condition, lease.c.id < rows[-1].terms.id]
+            page = and_(*condition, lease.c.id < rows[-1].terms.id)
 
     async def live_of_run(self, company_id: str, run_id: str) -> Sequence[Row]:
         """A run's leases that have not ended, oldest first."""
@@ -165,8 +166,10 @@ class Ledger:
         condition = self._store.schema.lease.c.id.in_([*ids])
         return await self._store.read(lambda connection: self._rows(connection, condition, limit=None))
 
-    async def unheld(self, most: int) -> Sequence[Row]:
-        """Live leases, of every company, that no living owner moves on, or whose step is past its deadline."""
+    # What is due, of every company, comes by pages: at most ``most`` rows, after the row ``after``.
+
+    async def unheld(self, most: int, after: Row | None = None) -> Sequence[Row]:
+        """Live leases that no living owner moves on, or whose step is past its deadline."""
         lease, owner = self._store.schema.lease, self._store.schema.owner
         now = self._store.clock.now()
         gone = or_(owner.c.id.is_(None), owner.c.alive_until < now, owner.c.boot != self._store.boot)
@@ -177,24 +180,34 @@ class Ledger:
         forgotten = or_(lease.c.expires_at < now - self._claim, waiting)
         unheld = or_(lost, over, forgotten, lease.c.pending_deadline < now)
         condition = and_(lease.c.ended_at.is_(None), unheld)
-        return await self._unsorted(condition, most)
+        last = (after.terms.request.company_id, after.terms.id) if after else None
+        return await self._page(condition, most, (lease.c.company_id, lease.c.id), last)
 
-    async def due(self, most: int) -> Sequence[Row]:
-        """Ended leases, of every company, whose places are owed and may be tried now."""
+    async def untried(self, most: int, after: Row | None = None) -> Sequence[Row]:
+        """Ended leases whose places are owed, and that nobody has tried to end, or is just trying to."""
         lease = self._store.schema.lease
-        condition = or_(lease.c.next_try_at.is_(None), lease.c.next_try_at <= self._store.clock.now())
-        return await self._unsorted(and_(self._owed, condition), most)
+        condition = and_(self._owed, lease.c.next_try_at.is_(None))
+        by_id = lease.c.id.concat("")  # not by the index of all ids, most of which owe nothing
+        return await self._page(condition, most, (by_id,), (after.terms.id,) if after else None)
 
-    async def kept_over(self, most: int) -> Sequence[Row]:
-        """Leases, of every company, whose places were kept until a time that is over."""
+    async def due(self, most: int, after: Row | None = None) -> Sequence[Row]:
+        """Ended leases whose places are owed, and were to be tried again by now."""
+        lease = self._store.schema.lease
+        condition = and_(self._owed, lease.c.next_try_at <= self._store.clock.now())
+        last = (after.facts.next_try_at, after.terms.id) if after else None
+        return await self._page(condition, most, (lease.c.next_try_at, lease.c.id), last)
+
+    async def kept_over(self, most: int, after: Row | None = None) -> Sequence[Row]:
+        """Leases whose places were kept until a time that is over."""
         lease = self._store.schema.lease
         condition = and_(lease.c.keep_until.is_not(None), lease.c.keep_until <= self._store.clock.now())
-        return await self._unsorted(condition, most)
+        last = (after.facts.keep_until, after.terms.id) if after else None
+        return await self._page(condition, most, (lease.c.keep_until, lease.c.id), last)
 
     async def open(self) -> Sequence[Row]:
         """Leases, of every company, that are live or whose places are owed; kept and parked places stay kept."""
-        live = await self._unsorted(self._store.schema.lease.c.ended_at.is_(None), None)
-        return [*live, *await self._unsorted(self._owed, None)]
+        live = await self._page(self._store.schema.lease.c.ended_at.is_(None), None, (), None)
+        return [*live, *await self._page(self._owed, None, (), None)]
 
     @property
     def _owed(self) -> ColumnElement[bool]:
@@ -202,9 +215,19 @@ class Ledger:
         lease = self._store.schema.lease
         return and_(lease.c.ended_at.is_not(None), text(f"{lease.name}.cleanup IN ('pending', 'failed')"))
 
-    async def _unsorted(self, condition: ColumnElement[bool], most: int | None) -> Sequence[Row]:
-        """In whatever order the index gives them: sorted by id, SQLite would walk all ids."""
-        return await self._store.read(partial(self._rows, condition=condition, limit=most, sorted_by_id=False))
+    async def _page(
+        self,
+        condition: ColumnElement[bool],
+        most: int | None,
+        order: Sequence[ColumnElement[Any]],
+        last: tuple[Any, ...] | None,
+    ) -> Sequence[Row]:
+        """In an order that the condition's index gives, after that of the ``last``: by id alone, SQLite would walk
+        all ids.
+        """
+        if last is not None:
+            condition = and_(condition, tuple_(*order) > tuple_(*last))
+        return await self._store.read(partial(self._rows, condition=condition, limit=most, order=order))
 
     async def parked_in(self, company_id: str, environment_id: str | None) -> Sequence[Row]:
         """The leases whose places are parked in an environment. Oldest first."""
@@ -253,14 +276,20 @@ class Ledger:
         return await self._store.read(lambda connection: connection.scalar(query) or 0)
 
     def _rows(
-        self, connection: Connection, condition: Any, *, limit: int | None, sorted_by_id: bool = True
+        self,
+        connection: Connection,
+        condition: Any,
+        *,
+        limit: int | None,
+        order: Sequence[ColumnElement[Any]] | None = None,
     ) -> list[Row]:
+        """Newest first, where no other ``order`` is given."""
         lease, owner = self._store.schema.lease, self._store.schema.owner
         query = (
             select(lease, owner.c.alive_until, owner.c.boot, owner.c.host, owner.c.pid)
             .select_from(lease.outerjoin(owner, lease.c.owner == owner.c.id))
             .where(condition)
-            .order_by(*([lease.c.id.desc()] if sorted_by_id else []))
+            .order_by(*([lease.c.id.desc()] if order is None else order))
             .limit(limit)
         )
         now = self._store.clock.now()

@@ -6,7 +6,7 @@ Replaying twice, or from two places at once, is harmless: taking over is a commi
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost, NotStuck
@@ -64,11 +64,15 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class _Unfinished:
-    """A lease that was taken over and not settled: when to try again, under which epoch it was left, and how."""
+    """A lease that was taken over and not settled: when to try again, under which epoch it was left, and how.
+
+    ``resume`` is what was asked; ``awaits`` whether its platform said that it will attach it.
+    """
 
     at: float
     epoch: int
     resume: bool
+    awaits: bool
     failure: Failure
 
 
@@ -82,24 +86,35 @@ class Replays:
         self._recovery = recovery
         self._unfinished: dict[str, _Unfinished] = {}
 
-    def unfinished(self) -> list[str]:
+    async def unfinished(self) -> Sequence[Row]:
         """Leases that this process took over and could not settle, and whose time to be tried again has come."""
         now = time.monotonic()
-        return [lease_id for lease_id, each in self._unfinished.items() if each.at <= now]
+        due = [lease_id for lease_id, each in self._unfinished.items() if each.at <= now]
+        if not due:
+            return []
+        rows = [row for row in await self._ledger.of_ids(due) if self.is_unfinished(row)]
+        for lease_id in {*due} - {row.terms.id for row in rows}:
+            self._unfinished.pop(lease_id, None)  # another has it, or it is gone
+        return rows
 
     def is_unfinished(self, row: Row) -> bool:
         """Whether the row stands as this process left it, when it had taken it over and could not settle it."""
         known = self._unfinished.get(row.terms.id)
         return known is not None and known.epoch == row.facts.epoch and self._others.owns(row)
 
-    async def replay(self, row: Row, *, resume: bool = False, force: bool = False) -> Replay:
-        """Settle one lease. Raises ``NotStuck`` and ``StillHeld`` where it is not for us to."""
+    async def replay(self, row: Row, *, resume: bool | None = None, force: bool = False) -> Replay:
+        """Settle one lease. Raises ``NotStuck`` and ``StillHeld`` where it is not for us to.
+
+        Without ``resume`` said, one that this process could not settle before is tried as it was then.
+        """
         found = self._open(row, force=force)
         if found is None:
             self._unfinished.pop(row.terms.id, None)
             return _nothing(row)
         before = self._unfinished.get(row.terms.id) if self.is_unfinished(row) else None
-        resume = before.resume if before is not None else _goes_on(row, resume=resume)
+        asked = before.resume if before is not None and resume is None else bool(resume)
+        awaits = before.awaits if before is not None else row.awaits_attach
+        resume = (asked or awaits) and not row.over
         why_failed = before.failure if before is not None else failure(row)
         refused = self._refused(row, found) if resume else None
         if refused is not None:
@@ -107,7 +122,7 @@ class Replays:
         try:
             lease = await self._others.take(row, force=force or before is not None)
             again = time.monotonic() + _TRY_AGAIN_SECONDS
-            self._unfinished[lease.id] = _Unfinished(again, lease.facts.epoch, resume, why_failed)
+            self._unfinished[lease.id] = _Unfinished(again, lease.facts.epoch, asked, awaits, why_failed)
             answer, said = await self._recovery.ask(lease, found)
             plan = plan_row(found, answer)
             goes_on = resume and plan.resume != plan.abandon
@@ -116,6 +131,7 @@ class Replays:
             why = " ".join(part for part in (plan.why, f"({said})" if said else "") if part)
             report = partial(Replay, row.terms.id, row.stuck, found, answer, moves, why, rows=(plan,), resumed=resume)
             if refusal is not None:
+                self._unfinished[lease.id] = replace(self._unfinished[lease.id], resume=False)
                 return report(done=False, outcome=_refusal(refusal))
             operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, why_failed)
             await self._life.settled(lease, operation)
@@ -144,7 +160,7 @@ class Replays:
         found = self._open(row, force=force)
         if found is None:
             return _nothing(row)
-        resume = _goes_on(row, resume=resume)
+        resume = (resume or row.awaits_attach) and not row.over
         rows = plan_rows(found)
         ways = [(plan.resume if resume else plan.abandon, plan) for plan in rows]
         sure = len(rows) == 1
@@ -201,11 +217,6 @@ class Replays:
             f"lease {row.terms.id} is not stuck: nobody holds it, and it lives until {iso(row.facts.expires_at)}",
             hint=f"leasehold release {row.terms.id} ends it",
         )
-
-
-def _goes_on(row: Row, *, resume: bool) -> bool:
-    """Whether to go on with it: there is nothing to go on with where its time is over."""
-    return not row.over and (resume or row.awaits_attach)
 
 
 def _refusal(why: str) -> str:

@@ -114,7 +114,7 @@ class Life:
         target = await self.bench.driver.target(self.handle, self.realization, self.context())
         result = await target.execute(Command((script,), shell=True, timeout=30))
         await target.close()
-        assert result.ok, result.stderr.text
+        assert result.ok, (result.outcome, result.exit_code, result.duration, result.stderr.text)
         return result.stdout.text
 
     async def baseline(self) -> "Life":

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,10 @@ async def everything(orchestrator: Orchestrator, tree: Path, open_orchestrator: 
         for _ in range(3):
             await other.acquire(environment="place", workspace=tree)
     await orchestrator.replay_stuck(dry_run=True)
+    ledger, row = orchestrator.ledger, await orchestrator.ledger.find("default", held.id)
+    row = replace(row, facts=replace(row.facts, next_try_at=1, keep_until=1))
+    for page in (ledger.unheld, ledger.untried, ledger.due, ledger.kept_over):
+        await page(1, row)
     await orchestrator.duties()
     await orchestrator.sweep(apply=True, grace=0, unknown=True)
     await orchestrator.restored()

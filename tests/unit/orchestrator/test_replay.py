@@ -372,3 +372,30 @@ async def test_values_that_died_with_their_process_are_not_guessed(
     async with open_orchestrator() as third:
         assert (await third.replay(lease_id)).done
         assert provider.standing() == []
+
+
+async def test_what_cannot_be_resumed_is_ended_by_the_process_that_tried(
+    open_orchestrator: Opener, provider: Provider, tree: Path
+) -> None:
+    """Only the driver's answer says that the command would have to be run again, without its values."""
+    lease_id = await left_by_a_death(open_orchestrator, provider, tree, "execute", env={"TOKEN": "secret"})
+    async with open_orchestrator() as second:
+        done = await second.replay(lease_id, resume=True)
+        assert (done.answer, done.done) == (Answer.UNKNOWN, False)
+        assert done.outcome.startswith("not resumed: the values of TOKEN")
+        done = await second.replay(lease_id)
+        assert (done.moves, done.done) == ((Move.FAIL, Move.CLEAN), True)
+        assert (await settled(second, lease_id)).facts.error_code == "lease_owner_lost"
+        assert provider.standing() == []
+
+
+async def test_who_waited_for_a_place_may_give_it_up(open_orchestrator: Opener, provider: Provider, tree: Path) -> None:
+    """What was asked last counts, also in the process that waited."""
+    late = Fault(verb="acquire", what="late", looks=3)
+    lease_id = await left_by_a_death(open_orchestrator, provider, tree, "acquire", after=True, script=(late,))
+    async with open_orchestrator() as second:
+        assert (await second.replay(lease_id, resume=True)).moves == (Move.WAIT,)
+        done = await second.replay(lease_id)
+        assert (done.answer, done.moves) == (Answer.UNKNOWN, (Move.FAIL, Move.LEAVE_PENDING))
+        row = await settled(second, lease_id)
+        assert (row.facts.state, row.facts.cleanup) == (LeaseState.FAILED, CleanupState.PENDING)

@@ -165,7 +165,7 @@ async def test_a_pass_that_fails_is_told_and_the_next_goes_on(
     async with open_orchestrator(worker_seconds=0.01) as second:
         unheld = second.ledger.unheld
 
-        async def fails(most: int) -> object:
+        async def fails(*_: object) -> object:
             monkeypatch.setattr(second.ledger, "unheld", unheld)
             raise error
 
