@@ -2,15 +2,20 @@
 """What of an archive that a place sends is let in."""
 
 import os
+import shutil
 import tarfile
 from collections.abc import Collection
+from pathlib import Path
 
-from leasehold.drivers.errors import Damaged
+from leasehold.drivers.errors import Damaged, Unavailable
 from leasehold.drivers.returning import is_inside
 from leasehold.drivers.shown import shown
 
 MOST_BYTES = 256 << 30
 """How much one archive may hold."""
+
+_MOST_MEMBERS = 20_000_000
+_SPARE = 64 << 20  # what stays free of a file system, or a hundredth of a small one
 
 LOOK = "look at the place: what is there is not what was asked for"
 """What to do where a place sends what may not come."""
@@ -19,18 +24,28 @@ LOOK = "look at the place: what is there is not what was asked for"
 class Admission:
     """The members of one archive, one after the other: only what was asked for, within the tree, not too much.
 
-    ``asked`` are paths of the tree (none: anything); ``prefix`` stands before each name.
+    ``asked`` are paths of the tree (none: anything); ``prefix`` stands before each name. ``room`` is the folder
+    that they are unpacked in: its file system is not filled up.
 
     Attributes:
         whole: the archive has the tree's top itself.
     """
 
-    def __init__(self, asked: Collection[bytes] | None, *, prefix: str = "./", most: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        asked: Collection[bytes] | None,
+        *,
+        prefix: str = "./",
+        most: int = MOST_BYTES,
+        room: Path | None = None,
+    ) -> None:
         self.whole = False
         self._asked = asked
         self._prefix = os.fsencode(prefix)
         self._most = most
         self._left = most
+        self._members = 0
+        self._room = room
 
     def path(self, member: tarfile.TarInfo) -> bytes | None:
         """Where a member belongs in the tree; none for the top itself. Raises ``Damaged`` for what may not come."""
@@ -46,7 +61,21 @@ class Admission:
         self._left -= member.size
         if self._left < 0:
             raise Damaged(f"the place sends more than {self._most >> 30} GiB", hint="bring less back: use excludes")
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise Damaged(f"the place sends more than {_MOST_MEMBERS} files", hint="bring less back: use excludes")
+        if self._room is not None:
+            self._demand_room(self._room, member)
         return path
+
+    def _demand_room(self, folder: Path, member: tarfile.TarInfo) -> None:
+        disk = shutil.disk_usage(folder)
+        if disk.free - member.size < min(_SPARE, disk.total // 100):
+            raise Unavailable(
+                f"there is no room here for what the place sends: {shown(member.name)} has {member.size / 1e6:.1f} MB, "
+                f"and {disk.free / 1e6:.1f} MB are free at {shown(folder)}",
+                hint="make room, and try again; or bring less back: use excludes",
+            )
 
     def original(self, member: tarfile.TarInfo, came: Collection[bytes]) -> bytes:
         """Which path a hard link is another name of. Raises ``Damaged`` where it is none of those that came."""

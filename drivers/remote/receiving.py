@@ -39,7 +39,7 @@ class Receiving:
     ) -> None:
         self.top = top
         self._asked = asked
-        self._admission = Admission(asked, most=most)
+        self._admission = Admission(asked, most=most, room=top)
         self._check = check
         self._link = link
         self.received: set[bytes] = set()

@@ -35,7 +35,7 @@ cat "$D/listed" 2>/dev/null
 
 Member = tuple[tarfile.TarInfo, IO[bytes] | None]
 
-_HERE = "no mirror of this place is on this machine"
+NO_MIRROR = "no mirror of this place is on this machine"
 
 
 async def mark_baseline(place: RemotePlace, context: Context) -> None:
@@ -43,8 +43,8 @@ async def mark_baseline(place: RemotePlace, context: Context) -> None:
     await place.ask(_MARK, context)
 
 
-async def keep_strayed(place: RemotePlace, lease_id: str, context: Context) -> Ended:
-    """Keep the files that were written since the baseline; where there is none, all files.
+async def keep_strayed(place: RemotePlace, lease_id: str, context: Context, why: str = NO_MIRROR) -> Ended:
+    """Keep the files that were written since the baseline; where there is none, all files. ``why`` no mirror serves.
 
     Raises ``Unavailable`` where they do not come here whole: then nothing may be destroyed.
     """
@@ -57,9 +57,9 @@ async def keep_strayed(place: RemotePlace, lease_id: str, context: Context) -> E
     if not changed and not deleted:
         return Ended()
     notes = [
-        f"{_HERE}: the files that changed there are kept as they are"
+        f"{why}: the files that changed there are kept as they are"
         if before is not None
-        else f"{_HERE}, and how the tree began is not known: all its files are kept"
+        else f"{why}, and how the tree began is not known: all its files are kept"
     ]
     try:
         kept = await _keep(place, lease_id, context, changed, deleted, notes)

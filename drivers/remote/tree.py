@@ -12,10 +12,12 @@ from leasehold.drivers.place import Released
 from leasehold.drivers.remote.listing import Listing
 from leasehold.drivers.remote.mirror import Mirror
 from leasehold.drivers.remote.place import RemotePlace, Standing
-from leasehold.drivers.remote.strayed import keep_strayed, mark_baseline
+from leasehold.drivers.remote.strayed import NO_MIRROR, keep_strayed, mark_baseline
 from leasehold.drivers.remote.transfer import pull, push, push_anew
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+
+_UNREADABLE = "what the place sent cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class RemoteTree:
         standing, theirs = await asyncio.gather(self.place.demand(self.context), self._pulled(mirror))
         await self.place.renew(standing, self.context)
         ended = Ended()
-        if standing.realized and not mirror.stands():
-            ended = await self._strayed(standing)
+        if standing.realized and theirs is None:
+            ended = await self._strayed(standing, _UNREADABLE if mirror.stands() else NO_MIRROR)
         tags = replace(standing.tags, lease_id=self.context.lease_id)
         if theirs is None:
             pushed = await push_anew(self.place, mirror, self.context, workspace, tags)
@@ -103,17 +105,24 @@ class RemoteTree:
             except Gone as error:
                 notes = [f"nothing more could be kept: {error}"]
             except Damaged as error:
-                notes = [f"what the place sent could not be kept: {error}"]
+                # No mirror can be made of it. Its files can still be kept as they are.
+                ended = await self._strayed(standing, f"{_UNREADABLE} ({error})")
+                if ended.kept:
+                    return ended
+                notes = list(ended.notes)
         return (await mirror.end()).noting(tuple(notes))
 
     async def forget(self) -> None:
         """Remove what is left of the mirror."""
         await self._mirror().remove()
 
-    async def _strayed(self, standing: Standing) -> Ended:
-        """Keep what changed at a place whose mirror is on another machine, or lost: its files, as they are there."""
+    async def _strayed(self, standing: Standing, why: str = NO_MIRROR) -> Ended:
+        """Keep what changed at a place that no mirror serves, as on another machine: its files, as they are there.
+
+        A place that sends even then what may not come cannot hold its end up by that.
+        """
         try:
-            return await keep_strayed(self.place, standing.tags.lease_id, self.context)
+            return await keep_strayed(self.place, standing.tags.lease_id, self.context, why)
         except Damaged as error:
             return Ended(notes=(f"what the place sent could not be kept: {error}",))
 

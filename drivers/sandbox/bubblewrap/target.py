@@ -5,14 +5,15 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from leasehold.drivers.command import Command, Outcome, Result, Streams
-from leasehold.drivers.errors import Gone, Refused, Unavailable
+from leasehold.drivers.errors import DriverError, Gone, Refused, Unavailable
 from leasehold.drivers.local.target import LocalTarget, copy_to
+from leasehold.drivers.remote.admission import Admission
 from leasehold.drivers.shown import shown
 
 _SECONDS = 3600.0
@@ -55,7 +56,7 @@ class ConfinedTarget(LocalTarget):
         def take(pipe: IO[bytes]) -> None:
             beside.mkdir(parents=True)
             with tarfile.open(fileobj=pipe, mode="r|") as archive:
-                archive.extractall(beside, filter="data")
+                archive.extractall(beside, _admitted(archive, beside), filter="data")
 
         try:
             await self._streamed(_GET, path, take, writes=False)
@@ -94,10 +95,19 @@ class ConfinedTarget(LocalTarget):
             finally:
                 os.close(theirs)
                 problem = await moving
+            if isinstance(problem, DriverError):
+                raise problem
             said.seek(0)
             _moved(result, path, said.read().decode(errors="replace"))
         if problem is not None:
             raise Refused(f"the file could not be moved: {problem}")
+
+
+def _admitted(archive: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
+    admission = Admission(None, room=folder)
+    for member in archive:
+        if admission.path(member) is not None:
+            yield member
 
 
 def _work(pipe: int, mode: str, work: Callable[[IO[bytes]], None]) -> Exception | None:
@@ -105,7 +115,7 @@ def _work(pipe: int, mode: str, work: Callable[[IO[bytes]], None]) -> Exception 
     try:
         with os.fdopen(pipe, mode) as file:
             work(file)
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, tarfile.TarError, DriverError) as error:
         return error
     return None
 

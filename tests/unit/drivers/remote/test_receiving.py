@@ -3,12 +3,14 @@
 
 import io
 import os
+import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from leasehold.drivers.errors import Damaged, Unavailable
+from leasehold.drivers.keeping import keep_members
 from leasehold.drivers.remote.admission import leads_out
 from leasehold.drivers.remote.receiving import Receiving
 from leasehold.drivers.remote.sending import tar_chunks
@@ -66,6 +68,32 @@ def test_what_nobody_asked_for_is_refused(top: Path) -> None:
 def test_more_than_the_limit_is_refused(top: Path) -> None:
     with pytest.raises(Damaged, match="more than"):
         receive(top, stream(member("a", data=b"x" * 100)), b"a", most=99)
+
+
+@pytest.fixture
+def small(tmp_path: Path, require: Callable[[str], str]) -> Iterator[Path]:
+    """A small file system of its own."""
+    require("mount")
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a file system")
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path], check=True, timeout=30)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True, timeout=30)
+
+
+def test_a_disk_is_not_filled_up(small: Path) -> None:
+    with pytest.raises(Unavailable, match=r"no room here for what the place sends: b has 0\.7 MB"):
+        receive(small / "tree", stream(member("a", data=bytes(400_000)), member("b", data=bytes(700_000))), b"a", b"b")
+    assert [path.name for path in (small / "tree").iterdir()] == ["a"]
+
+
+def test_an_archive_that_the_disk_has_no_room_for_leaves_nothing(small: Path) -> None:
+    facts, data = member("a", data=os.urandom(2_000_000))
+    with pytest.raises(OSError, match="No space"):
+        keep_members(small, "lease", [(facts, io.BytesIO(data))], [])
+    assert list((small / "kept").iterdir()) == []
 
 
 def test_a_stream_that_is_cut_short_is_no_whole_one(top: Path) -> None:

@@ -158,3 +158,19 @@ async def test_a_mirror_whose_place_another_machine_ended_goes_with_the_next_lea
     await far.driver.acquire("ledger-lease-3", request, replace(TAGS, key="ledger-lease-3"), far.at("one"))
     assert not kept.exists()
     assert other.exists()
+
+
+async def test_a_repository_that_nobody_can_read_is_kept_as_files(far: Far, source: Path, tmp_path: Path) -> None:
+    git(source, "init")
+    git(source, "add", ".")
+    git(source, "commit", "-m", "one")
+    handle = await far.make(source)
+    (far.tree / "a").write_text("A\n")
+    (far.tree / ".git" / "HEAD").write_text("none")
+    made = await far.driver.realize(handle, Workspace(source, Mode.COPY), far.at("one"))
+    assert str(tmp_path / "one" / "kept") in made.summary
+    (far.tree / "a").write_text("A\n")
+    (far.tree / ".git" / "HEAD").write_text("none")
+    released = await far.end(handle, "one")
+    assert "changed/a" in kept(released)[0]
+    assert any("HEAD that git would not write" in note for note in released.notes)
