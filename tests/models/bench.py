@@ -27,7 +27,8 @@ from leasehold.drivers import (
 )
 from leasehold.drivers.local import LocalConfig, LocalDriver
 
-LEDGER = "ledger1"
+# By a place's key its processes are found, on the whole machine: tests that run beside this one have others.
+LEDGER = f"ledger{os.getpid()}"
 
 
 def sh(folder: Path, script: str) -> str:

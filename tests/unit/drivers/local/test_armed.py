@@ -66,18 +66,3 @@ async def test_a_head_that_git_would_not_write_ends_nothing(bench: Bench, repo: 
     with pytest.raises(Damaged, match="HEAD"):
         await life.sync_back()
     assert print_of(repo) == before
-
-
-@pytest.mark.parametrize("mode", [Mode.COPY, Mode.GIT_WORKTREE])
-@pytest.mark.parametrize("harm", ["rm -rf .git", "rm -rf .git; echo none > .git", "rm .git/HEAD || echo none > .git"])
-async def test_what_git_can_no_longer_read_is_kept_whole(bench: Bench, repo: Path, mode: Mode, harm: str) -> None:
-    life = await bench.ready(repo, mode)
-    life.sh(f"git commit -q --allow-empty -m work; echo more >> a; {harm}")
-    released = await life.release()
-    [archive] = [kept.where for kept in released.kept if kept.where.endswith(".tar.gz")]
-    assert sh(repo, f"tar -xOf '{archive}' changed/a").endswith("three\nmore")
-    assert any("kept whole" in note for note in released.notes)
-    refs = [kept.where for kept in released.kept if kept.where.startswith("refs/")]
-    assert [sh(repo, f"git log -1 --format=%s '{ref}^2'") for ref in refs] == ["work"] * (mode is Mode.GIT_WORKTREE)
-    assert bench.places() == set()
-    assert sh(repo, "git worktree list | wc -l; git branch --list 'leasehold/*'") == "1"

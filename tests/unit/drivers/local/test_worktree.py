@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bench import Bench, both, print_of, repository, sh
+from bench import LEDGER, Bench, both, print_of, repository, sh
 from leasehold.drivers import (
     Condition,
     Conflict,
@@ -139,7 +139,7 @@ async def test_a_hook_of_the_users_may_run_us(
 
 async def test_a_subfolder_stands_below_the_same_subfolder(bench: Bench, repo: Path) -> None:
     life = await bench.begin(repo / "sub")
-    assert life.realization.cwd == str(bench.root / "ledger1-lease1-1/tree/sub")
+    assert life.realization.cwd == str(bench.root / f"{LEDGER}-lease1-1/tree/sub")
     assert await life.run("cat c; ls ..") == "c\na\nb\nblob\nlink\nrun.sh\nsub\n"
     await life.release()
 
@@ -272,7 +272,7 @@ async def test_a_branch_that_is_not_ours_is_no_place_to_begin(bench: Bench, repo
 async def test_what_the_user_deleted_is_forgotten_by_the_repository(bench: Bench, repo: Path, gone: str) -> None:
     before = print_of(repo)
     life = await bench.ready(repo)
-    place = bench.root / "ledger1-lease1-1"
+    place = bench.root / f"{LEDGER}-lease1-1"
     shutil.rmtree(place / "tree" if gone == "tree" else place)
     assert (await bench.driver.inspect(life.handle, life.context())).condition is Condition.GONE
     await life.release()
@@ -284,7 +284,7 @@ async def test_what_the_user_deleted_is_forgotten_by_the_repository(bench: Bench
 async def test_commits_of_a_tree_that_the_user_deleted_are_kept(bench: Bench, repo: Path, gone: str) -> None:
     life = await bench.ready(repo)
     life.sh("echo work > a; git commit -qam work")
-    place = bench.root / "ledger1-lease1-1"
+    place = bench.root / f"{LEDGER}-lease1-1"
     shutil.rmtree(place / "tree" if gone == "tree" else place)
     assert [kept.where for kept in (await life.release()).kept] == ["refs/leasehold/lease1"]
     assert sh(repo, "git show refs/leasehold/lease1:a") == "work"
@@ -295,7 +295,7 @@ async def test_commits_of_a_tree_that_the_user_deleted_are_kept(bench: Bench, re
 async def test_other_worktrees_of_the_user_are_left_alone(bench: Bench, repo: Path, tmp_path: Path) -> None:
     sh(repo, f"git worktree add -q -b side '{tmp_path}/tree'; rm -r '{tmp_path}/tree'")
     life = await bench.ready(repo)
-    shutil.rmtree(bench.root / "ledger1-lease1-1")
+    shutil.rmtree(bench.root / f"{LEDGER}-lease1-1")
     await life.release()
     assert f"worktree {tmp_path}/tree" in sh(repo, "git worktree list --porcelain").splitlines()
 

@@ -1,5 +1,6 @@
 """The verbs that all drivers over a link have from one place."""
 
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -17,7 +18,7 @@ from leasehold.drivers.ssh import SshConfig
 from leasehold.drivers.workspace import Realization, Workspace
 from shell import ShellDriver
 
-KEY = "ledger-lease-1"
+KEY = f"ledger-lease-{os.getpid()}"
 TAGS = Tags("ledger", "lease", KEY, 1, 0)
 
 
