@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 from engine import Engine
+from stores import on_sqlite
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), on_sqlite]  # an engine knows no store
 
 
 def test_a_life_in_a_container(cli: CommandLine, repository: Path, engine: Engine, box: Callable[..., None]) -> None:

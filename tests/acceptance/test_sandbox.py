@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from commandline import CommandLine
+from stores import on_sqlite
+
+pytestmark = on_sqlite  # a sandbox knows no store
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import docker
 import pytest
 from docker import Docker
 from pages import blocks, commands, fits
@@ -16,23 +14,11 @@ from pages import blocks, commands, fits
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.fixture(scope="module")
-def engine(missing: Callable[[str], None]) -> Iterator[Docker]:
-    lacks = docker.lacking()
-    if lacks is not None:
-        missing(lacks)
-    with tempfile.TemporaryDirectory(prefix="lh-engine-", ignore_cleanup_errors=True) as folder:
-        found = Docker(Path(folder))
-        found.start()
-        yield found
-        found.stop()
-
-
 def test_the_page_on_sandboxes_prints_what_it_shows(
-    engine: Docker, require: Callable[[str], str], tmp_path: Path
+    docker_engine: Docker, require: Callable[[str], str], tmp_path: Path
 ) -> None:
     require("bwrap")
-    config = engine.config()
+    config = docker_engine.config()
     image = f"{config['image']} --set 'read_only={json.dumps(config['read_only'])}'"
     env = {
         **os.environ,
@@ -40,7 +26,7 @@ def test_the_page_on_sandboxes_prints_what_it_shows(
         "HOME": str(tmp_path / "home"),
         "LEASEHOLD_STATE_FOLDER": str(tmp_path / "state"),
         "LEASEHOLD_STORE": f"sqlite:///{tmp_path}/state/leasehold.db",
-        "DOCKER_HOST": engine.host,
+        "DOCKER_HOST": docker_engine.host,
     }
     project = tmp_path / "project"
     project.mkdir()
@@ -58,10 +44,10 @@ def test_the_page_on_sandboxes_prints_what_it_shows(
         assert fits(done.stdout.splitlines(), wanted), f"$ {command}\n{done.stdout}{done.stderr}"
 
 
-def test_a_provider_that_is_written_by_the_page_passes_the_suite(engine: Docker, tmp_path: Path) -> None:
+def test_a_provider_that_is_written_by_the_page_passes_the_suite(docker_engine: Docker, tmp_path: Path) -> None:
     provider, suite = blocks("docs/how-to/provider.md", "python")
     (tmp_path / "my_engine.py").write_text(provider)
-    config = json.dumps(engine.config())
+    config = json.dumps(docker_engine.config())
     (tmp_path / "test_my_engine.py").write_text(suite.replace('{"image": "IMAGE"}', config))
     rules = "whole_life or exit_code_comes or a_newer_epoch or destroying_what or config_refuses"
     done = subprocess.run(
