@@ -78,9 +78,7 @@ class Snapshots:
         if self._prepared:
             return
         common = Path(self._tree.text("rev-parse", "--path-format=absolute", "--git-path", "objects"))
-        info = self._objects / "info"
-        info.mkdir(parents=True, exist_ok=True)
-        (info / "alternates").write_bytes(b"".join(_quoted(lender) for lender in (common, *self._lenders)))
+        write_alternates(self._objects, common, *self._lenders)
         self._prepared = True
 
     def take(self) -> Snapshot:
@@ -212,6 +210,13 @@ class Snapshots:
         demand_written(name for _, _, name in rows)
         names = [name for facts, _, name in rows if facts.startswith(_GITLINK.encode())]
         return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
+
+
+def write_alternates(objects: Path, *lenders: Path) -> None:
+    """Have a folder of objects borrow those of others."""
+    info = objects / "info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "alternates").write_bytes(b"".join(map(_quoted, lenders)))
 
 
 def _quoted(path: Path) -> bytes:

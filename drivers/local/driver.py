@@ -143,6 +143,7 @@ class LocalDriver:
             if workspace.mode is not self._tree(handle).mode:
                 raise Conflict(f"the place {place.key} was made for the mode {handle.data['mode']}")
             place.renew(context)
+            self._gather(place, context, anew=True)
             record = self._trees[workspace.mode].make(place, workspace, context)
             return replace(record, transport=self.capabilities(context.config).transport.value, provider=self.name)
 
@@ -174,6 +175,7 @@ class LocalDriver:
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
         def work(place: Place, context: Context) -> None:
             _demand(place)
+            self._gather(place, context)
             self._tree(handle).baseline(place, context)
 
         await _held(self._place(handle), context, work)
@@ -181,7 +183,10 @@ class LocalDriver:
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         def work(place: Place, context: Context) -> SyncReport:
             _demand(place)
-            return self._tree(handle).sync_back(place, context)
+            self._gather(place, context)
+            report = self._tree(handle).sync_back(place, context)
+            self._gather(place, context)
+            return report
 
         return await _held(self._place(handle), context, work)
 
@@ -216,6 +221,7 @@ class LocalDriver:
         if found is not None:
             found[0].demand(f"the place {place.key}", context.ledger, listed)
         notes = _end_commands(place, context) if found is not None and place.supervision.is_dir() else ()
+        self._gather(place, context)
         if mode is not ReleaseMode.DESTROY:
             if found is None:
                 raise Gone(f"the place {place.key} is gone: there is nothing to keep")
@@ -225,6 +231,12 @@ class LocalDriver:
         self._end_outside(place)
         place.remove(context.ledger, context)
         return Released(found is not None, kept=ended.kept, notes=(*notes, *ended.notes))
+
+    def _gather(self, place: Place, context: Context, *, anew: bool = False) -> None:
+        """Bring what commands left elsewhere to where a tree's machinery looks, and back there what it made of it.
+
+        ``anew``: the tree is about to be made anew.
+        """
 
     def _end_outside(self, place: Place) -> None:
         """End what stands outside the place's folder beside its tree; again, where it is called again."""

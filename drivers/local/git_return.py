@@ -74,7 +74,7 @@ def _bring_commits(plan: GitPlan, tree: GitTree) -> tuple[str | None, bool]:
         return None, True
     if plan.branch is not None:
         return plan.branch, False
-    return _hold(tree.repository, f"leasehold/{tree.lease_id}", plan.tip), False
+    return hold(tree.repository, f"leasehold/{tree.lease_id}", plan.tip), False
 
 
 def _fast_forward(ref: str, start: str, tip: str, repository: Repository) -> bool:
@@ -100,7 +100,7 @@ def _fast_forward(ref: str, start: str, tip: str, repository: Repository) -> boo
     return True
 
 
-def _hold(repository: Repository, branch: str, tip: str) -> str:
+def hold(repository: Repository, branch: str, tip: str) -> str:
     """Have a branch of ours at these commits; one that has others gets a namesake."""
     count = 1
     while True:

@@ -137,7 +137,7 @@ class Worktree:
         facts = _made(place)
         if not Path(facts["top"]).is_dir():
             raise Gone(f"the checkout {shown(facts['top'])} is gone")
-        return bring_back(place, _git_tree(place, facts, _repository(place, facts, context), context), context)
+        return bring_back(place, _git_tree(place, facts, repository_of(place, facts, context), context), context)
 
     def end(self, place: Place, handle: Handle, context: Context) -> Ended:
         facts = place.realized() if place.stands() else None
@@ -161,7 +161,7 @@ class Worktree:
     def _end(self, place: Place, facts: dict[str, Any], context: Context) -> Ended:
         if not Path(facts["common"]).is_dir():
             return self._end_without_repository(place, facts, context)
-        repository = _repository(place, facts, context)
+        repository = repository_of(place, facts, context)
         ended = Ended.once(place, facts, lambda: self._keep(place, facts, repository, context))
         repository.remove_worktree(place.tree, _reason(facts["lease_id"]))
         tip = repository.commit(f"{BRANCHES}{facts['branch']}")
@@ -208,7 +208,7 @@ class Worktree:
         return ended
 
 
-def _repository(place: Place, facts: dict[str, Any], context: Context) -> Repository:
+def repository_of(place: Place, facts: dict[str, Any], context: Context) -> Repository:
     """The checkout that the worktree was made from; its repository, where the checkout is gone."""
     top, common = Path(facts["top"]), Path(facts["common"])
     return Repository(place.git(top if top.is_dir() else common, context), common)

@@ -10,7 +10,9 @@ from leasehold.drivers.driver import Health, Problem
 from leasehold.drivers.execution import Supervision
 from leasehold.drivers.local.driver import LocalDriver, guard
 from leasehold.drivers.local.place import Place
+from leasehold.drivers.local.worktree import repository_of
 from leasehold.drivers.place import PlaceRequest
+from leasehold.drivers.sandbox.bubblewrap.apart import Apart
 from leasehold.drivers.sandbox.bubblewrap.config import BubblewrapConfig
 from leasehold.drivers.sandbox.bubblewrap.namespaces import confinement, home_of
 from leasehold.drivers.sandbox.bubblewrap.probe import look
@@ -53,7 +55,7 @@ class BubblewrapDriver(LocalDriver):
     def _target(self, place: Place, cwd: Path, env: Mapping[str, str], context: Context) -> Target:
         config: BubblewrapConfig = context.config
         inside = {name: value for name, value in env.items() if name != "TMPDIR"} | {"HOME": str(home_of(env))}
-        confined = confinement(place, config, inside)
+        confined = confinement(place, config, inside, context)
         limits = CgroupLimits(config)
         if config.any:
             confined = replace(confined, argv=[*limits.enter(place), *confined.argv])
@@ -66,6 +68,14 @@ class BubblewrapDriver(LocalDriver):
             guard=guard(place, context),
             context=context,
         )
+
+    def _gather(self, place: Place, context: Context, *, anew: bool = False) -> None:
+        facts = place.realized() if place.stands() else None
+        if facts and facts["mode"] == Mode.GIT_WORKTREE and facts["made"] and Path(facts["common"]).is_dir():
+            apart = Apart.of(place, facts)
+            apart.take_over(repository_of(place, facts, context))
+            if anew:
+                apart.remove(context.check)
 
     def _end_outside(self, place: Place) -> None:
         CgroupLimits.remove(place)

@@ -6,12 +6,16 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from leasehold.drivers.capabilities import Mode
 from leasehold.drivers.confinement import Confinement, interpreter
+from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone, Unavailable
 from leasehold.drivers.local.place import Place
+from leasehold.drivers.local.worktree import repository_of
 from leasehold.drivers.remains import MARKER
+from leasehold.drivers.sandbox.bubblewrap.apart import Apart
 from leasehold.drivers.sandbox.bubblewrap.config import BubblewrapConfig
 
 PROGRAM = "bwrap"
@@ -29,7 +33,7 @@ def home_of(env: Mapping[str, str]) -> Path:
     return Path(env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
 
 
-def confinement(place: Place, config: BubblewrapConfig, env: Mapping[str, str]) -> Confinement:
+def confinement(place: Place, config: BubblewrapConfig, env: Mapping[str, str], context: Context) -> Confinement:
     """The namespaces of a place whose workspace is realized. Raises ``Unavailable`` without bubblewrap.
 
     Later words go over earlier ones: the system, a home and a /tmp of the place's own, then the tree, so
@@ -44,7 +48,7 @@ def confinement(place: Place, config: BubblewrapConfig, env: Mapping[str, str]) 
         *_bound("--ro-bind-try", _named(config, env)),
         *_bound("--ro-bind", config.read_only),
         *_bound("--bind", config.writable),
-        *_tree(place),
+        *_tree(place, context),
     ]
     return confined(private, shown, network=config.network, marker=place.key)
 
@@ -90,7 +94,7 @@ def _in_system(path: Path) -> bool:
     return any(path.is_relative_to(folder) for folder in _SYSTEM)
 
 
-def _tree(place: Place) -> list[str]:
+def _tree(place: Place, context: Context) -> list[str]:
     facts = place.realized()
     if facts is None or not facts["made"]:
         raise Gone(f"the place {place.key} has no tree yet", hint="realize the workspace again")
@@ -98,14 +102,15 @@ def _tree(place: Place) -> list[str]:
     if mode is Mode.IN_PLACE:
         return [*_bound("--bind", [Path(facts["cwd"])])]
     words = _bound("--bind", [place.tree])
-    return words + _repository(place, Path(facts["common"]), facts["branch"]) if mode is Mode.GIT_WORKTREE else words
+    return words + _repository(place, facts, context) if mode is Mode.GIT_WORKTREE else words
 
 
-def _repository(place: Place, common: Path, branch: str) -> list[str]:
-    """As much of a worktree's repository as git needs to commit: objects, the worktree's own record, its branch.
+def _repository(place: Place, facts: dict[str, Any], context: Context) -> list[str]:
+    """As much of a worktree's repository as git needs to commit: the worktree's own record, and what stands apart.
 
     What git outside would run or follow (configuration, hooks, where the repository is) stays read-only.
     """
+    common = Path(facts["common"])
     pointer = place.tree / ".git"
     try:
         record = Path(os.fsdecode(pointer.read_bytes()).removeprefix("gitdir:").strip())
@@ -113,12 +118,10 @@ def _repository(place: Place, common: Path, branch: str) -> list[str]:
         raise Gone(f"the worktree {place.tree} is gone") from error
     if record.parent.resolve() != common / "worktrees":
         raise Damaged(f"{pointer} leads out of its repository")
-    heads = (common / "refs" / "heads" / branch).parent
-    logs = (common / "logs" / "refs" / "heads" / branch).parent
-    writable = [common / "objects", record, heads, *([logs] if logs.is_dir() else [])]
     read_only = [pointer, *(record / name for name in ("commondir", "gitdir", "config.worktree"))]
     read_only[-1].touch()  # what is not there could be made
-    return [*_bound("--ro-bind", [common]), *_bound("--bind", writable), *_bound("--ro-bind", read_only)]
+    apart = Apart.of(place, facts).words(repository_of(place, facts, context))
+    return [*_bound("--ro-bind", [common]), *_bound("--bind", [record]), *apart, *_bound("--ro-bind", read_only)]
 
 
 def _bound(word: str, paths: Iterable[Path]) -> list[str]:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench import Bench, Life, print_of, sh
+from bench import Bench, Life, print_of, repository, sh
 from commandline import gone
-from leasehold.drivers import Command, DriverError, Gone, Mode, Outcome, Result, Target
+from leasehold.drivers import Command, DriverError, Gone, Mode, Outcome, ReleaseMode, Result, Target
 from leasehold.drivers.sandbox.bubblewrap import BubblewrapConfig, BubblewrapDriver
 
 
@@ -124,6 +124,116 @@ async def test_a_worktree_can_commit_and_can_change_nothing_else_of_its_reposito
     assert sh(repo, "git log -1 --format=%s") == "inside"
     await life.release()
     assert bench.places() == set()
+
+
+COMMIT = "git -c user.name=n -c user.email=e@localhost commit -qam"
+
+
+async def test_what_a_command_destroys_of_a_repository_is_its_own(bench: Bench, repo: Path) -> None:
+    sh(repo, "git branch leasehold/other; echo c > c; git add c; git commit -qm two")
+    life = await bench.ready(repo)
+    before = {path: facts for path, facts in print_of(repo / ".git").items() if not path.startswith("worktrees")}
+    await life.run(f"echo x > b; {COMMIT} inside; git update-ref refs/heads/leasehold/other HEAD")
+    bad = f"cd '{repo}/.git/objects'"
+    await life.run(f"{bad}; mkdir -p 12; echo no > 12/{'3' * 38}; head -c 99 /dev/urandom > 12/{'4' * 38}")
+    await life.run(f"cd '{repo}/.git'; rm -rf objects refs logs packed-refs 2>/dev/null; true")
+    after = print_of(repo / ".git")
+    assert {path: after.get(path) for path in before} == before
+    await life.release()
+    after = print_of(repo / ".git")
+    assert {path: after.get(path) for path in before if "lease1" not in path} == {
+        path: facts for path, facts in before.items() if "lease1" not in path
+    }
+    assert not list((repo / ".git" / "objects" / "12").glob("[34]*"))
+    assert sh(repo, "git fsck --strict --no-dangling 2>&1; git log -1 --format=%s leasehold/other") == "one"
+    assert bench.places() == set()
+
+
+async def test_commits_come_over_each_time(bench: Bench, repo: Path) -> None:
+    """Loose and packed, staged alone, and after what we have put on top."""
+    life = await bench.ready(repo)
+    await life.run(f"echo 1 > b; {COMMIT} first; echo staged > s; git add s; echo later > s")
+    assert (await life.sync_back()).commits == 1
+    assert (sh(repo, "git log -1 --format=%s"), (repo / "s").read_text()) == ("first", "later\n")
+    await life.run(f"echo 2 > b; {COMMIT} second; git repack -adql; echo more >> b")
+    sh(repo, "echo mine > a; git commit -qam mine")
+    report = await life.sync_back()
+    assert (report.commits, report.branch) == (1, "leasehold/lease1")
+    assert sh(repo, "git log -3 --format=%s leasehold/lease1").splitlines()[1:] == ["second", "first"]
+    assert await life.run("git log -2 --format=%s") == sh(repo, "git log -2 --format=%s leasehold/lease1") + "\n"
+    await life.run(f"echo 3 > b; {COMMIT} third")
+    await life.release()
+    assert "third" in sh(repo, "git log --all --format=%s").splitlines()
+    assert sh(repo, "git fsck --strict --no-dangling 2>&1") == ""
+
+
+async def test_a_branch_of_the_users_is_moved_on_and_no_other(bench: Bench, repo: Path) -> None:
+    sh(repo, "git branch feature; git branch other")
+    life = await bench.ready(repo, branch="feature")
+    await life.run(f"echo x > b; {COMMIT} inside; for b in main other; do git update-ref refs/heads/$b HEAD; done")
+    assert await life.run("git log -1 --format=%s main") == "inside\n"
+    assert (await life.sync_back()).branch == "feature"
+    assert sh(repo, "git for-each-ref --format='%(refname:short) %(subject)' refs/heads").splitlines() == [
+        "feature inside",
+        "main one",
+        "other one",
+    ]
+    await life.release()
+
+
+async def test_a_branch_that_moved_here_too_gets_a_namesake(bench: Bench, repo: Path) -> None:
+    life = await bench.ready(repo)
+    await life.run(f"echo x > b; {COMMIT} inside")
+    sh(repo, "git update-ref refs/heads/leasehold/lease1 $(git commit-tree HEAD^{tree} -p HEAD -m outside)")
+    await life.release(ReleaseMode.KEEP)
+    assert sh(repo, "git log -1 --format=%s leasehold/lease1-2") == "inside"
+    assert sh(life.tree, "git log -1 --format=%s") == "outside"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "rm -rf refs/heads/leasehold/lease1; mkdir -p refs/heads/leasehold/lease1/x refs/heads/leasehold/.lease1.new",
+        "ln -sf /etc/passwd refs/heads/leasehold/lease1; mkfifo objects/pack/x.pack; ln -s / objects/34",
+        "mkdir objects/pack; echo x > objects/pack/y.pack; chmod 0 refs/heads/leasehold/lease1 objects/*/* objects/*",
+        f"echo {'1' * 40} > refs/heads/leasehold/lease1; echo /etc > objects/info/alternates",
+    ],
+)
+async def test_a_place_ends_whatever_stands_apart(bench: Bench, repo: Path, harm: str) -> None:
+    life = await bench.ready(repo)
+    await life.run(f"echo x > b; {COMMIT} inside; echo y > b; cd '{repo}/.git'; {harm}")
+    [kept] = (await life.release()).kept
+    assert sh(repo, f"git show {kept.where}:b") == "y"
+    assert sh(repo, "git fsck --strict --no-dangling 2>&1") == ""
+    assert bench.places() == set()
+
+
+async def test_objects_of_another_repository_do_not_come_by_a_link(bench: Bench, repo: Path, tmp_path: Path) -> None:
+    other = repository(tmp_path / "private")
+    sh(other, "echo secret > s; git add s; git commit -qm s")
+    name = sh(other, "git rev-parse HEAD:s")
+    life = await bench.ready(repo)
+    await life.run(
+        f"cd '{repo}/.git/objects'; ln -s {other}/.git/objects/{name[:2]} .; "
+        f"mkdir -p l; ln -s {other}/.git/objects/{name[:2]}/{name[2:]} l/; echo {other}/.git/objects >> info/alternates"
+    )
+    await life.release()
+    assert sh(repo, f"git cat-file -e {name} 2>/dev/null || echo none") == "none"
+
+
+async def test_a_place_that_is_kept_has_its_commits(bench: Bench, repo: Path) -> None:
+    life = await bench.ready(repo)
+    await life.run(f"echo x > b; {COMMIT} inside; git checkout -q -b leasehold/new; echo y > b; {COMMIT} new")
+    await life.baseline()
+    await life.run(f"echo z > b; {COMMIT} newer")
+    await life.release(ReleaseMode.KEEP)
+    assert sh(life.tree, "git status --porcelain; git log -2 --format=%s") == "newer\nnew"
+    assert sh(
+        repo, "git fsck --strict --no-dangling 2>&1; git branch --list 'leasehold/*' --format='%(refname:short)'"
+    ).split() == [
+        "leasehold/lease1",
+        "leasehold/new",
+    ]
 
 
 async def test_a_link_of_the_sandboxs_leads_to_nothing_of_ours(bench: Bench, repo: Path, tmp_path: Path) -> None:
