@@ -85,10 +85,15 @@ class Git:
     check: Callable[[], None]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     locks: tuple[int, ...] = ()
+    settings: tuple[str, ...] = ()
 
     def having(self, **env: str | Path) -> "Git":
         """The same, with more variables."""
         return replace(self, env={**self.env, **{name: str(value) for name, value in env.items()}})
+
+    def under(self, *settings: str) -> "Git":
+        """The same, with more settings that stand above the repository's configuration."""
+        return replace(self, settings=(*self.settings, *settings))
 
     def at(self, folder: Path) -> "Git":
         """The same in another folder."""
@@ -106,7 +111,7 @@ class Git:
         Raises ``GitFailed`` where the exit status is not in ``ok``, ``Refused`` without git.
         """
         program = executable()
-        options = [word for setting in _CONFIG for word in ("-c", setting)]
+        options = [word for setting in (*_CONFIG, *self.settings) for word in ("-c", setting)]
         self.check()
         with ExitStack() as files:
             source: IO[bytes] | int = subprocess.DEVNULL

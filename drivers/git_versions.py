@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from leasehold.drivers.git import Git
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN
@@ -26,19 +27,25 @@ def version(side: tuple[str, str] | None) -> str | None:
 def identify(git: Git, length: int) -> Callable[[Sequence[bytes]], Mapping[bytes, str | None]]:
     """Versions of the files of a working tree as they stand, as git would store them.
 
-    ``git`` runs at the tree's top; ``length`` is that of the repository's object ids, in hex digits.
+    ``git`` runs at the tree's top; ``length`` is that of the repository's object ids, in hex digits. What the file
+    system does not tell by the repository's configuration (who may execute, what is a link), its index does.
     """
+    modes, links = (git.maybe("config", "--type=bool", f"core.{name}") != "false" for name in ("fileMode", "symlinks"))
+    indexed = {} if modes and links else _indexed(git)
 
     def ask(paths: Sequence[bytes]) -> Mapping[bytes, str | None]:
         versions: dict[bytes, str | None] = {}
         files: list[tuple[bytes, str]] = []
         for path in paths:
-            kind = _kind(git, path)
+            kind, known = _kind(git, path), indexed.get(path)
+            full = os.path.join(os.fsencode(git.folder), path)
             if kind in (PLAIN, EXECUTABLE):
-                files.append((path, kind))
+                if not links and known == LINK:
+                    versions[path] = LINK + _blob(Path(os.fsdecode(full)).read_bytes(), length)
+                else:
+                    files.append((path, known if not modes and known in (PLAIN, EXECUTABLE) else kind))
             elif kind == LINK:
-                text = os.readlink(os.path.join(os.fsencode(git.folder), path))
-                versions[path] = LINK + _blob(text, length)
+                versions[path] = LINK + _blob(os.readlink(full), length)
             else:
                 versions[path] = kind
         if files:
@@ -48,6 +55,12 @@ def identify(git: Git, length: int) -> Callable[[Sequence[bytes]], Mapping[bytes
         return versions
 
     return ask
+
+
+def _indexed(git: Git) -> dict[bytes, str]:
+    """The kinds of files as the index has them."""
+    rows = [row.partition(b"\t") for row in git.run("ls-files", "-z", "--stage").names]
+    return {path: _KINDS.get(os.fsdecode(facts[:6]), "") for facts, _, path in rows}
 
 
 def _kind(git: Git, path: bytes) -> str | None:

@@ -13,6 +13,8 @@ from leasehold.drivers.git import Git, Ran
 from leasehold.drivers.returning import demand_written
 
 _GITLINK = "160000"
+_Entry = tuple[bytes, bytes, bytes]
+"""Of a path in an index: git's letter for how it is taken, its mode, its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,15 @@ class Snapshot:
         head: the commit checked out, none before the first.
         ref: the branch checked out (``refs/heads/…``), none for a detached head.
         nested: folders that are repositories of their own; the tree object knows nothing of their content.
-        unread: something could not be read, and stands in the tree object as git last knew it.
+        unread: what git says of a file that it could not take; that one stands in the tree object as git last
+            knew it, or not at all.
     """
 
     tree: str
     head: str | None
     ref: str | None
     nested: tuple[bytes, ...]
-    unread: bool = False
+    unread: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -87,7 +90,9 @@ class Snapshots:
         Raises ``Damaged`` where the index names what git would not write: git would read it, wherever it leads.
         """
         git, index = self._own_index()
-        found, modules = self._found(git), self._modules(git)
+        entries = _entries(git)
+        self._unhide(git, entries)
+        found, modules = self._found(git), self._modules(entries)
         # Left out by name: git hides what is in a repository, refuses one without commits, and would have git
         # in each submodule, under that one's own configuration, say what changed.
         done = _add(git, [*found, *modules])
@@ -97,7 +102,7 @@ class Snapshots:
         tree = git.text("write-tree", "--missing-ok")
         index.unlink(missing_ok=True)
         nested = tuple(sorted({*found, *modules}))
-        return Snapshot(tree, self.head(), self._ref(), nested, unread=b"Permission denied" in done.err)
+        return Snapshot(tree, self.head(), self._ref(), nested, unread=_complaint(done))
 
     def tracked(self) -> str:
         """The tree object of the files that git tracks, as they stand in the working tree."""
@@ -203,13 +208,21 @@ class Snapshots:
         others = git.run("ls-files", "-z", "--others", "--exclude-standard").names
         return [name.rstrip(b"/") for name in others if name.endswith(b"/")]
 
-    def _modules(self, git: Git) -> list[bytes]:
+    def _modules(self, entries: Sequence[_Entry]) -> list[bytes]:
         """Submodules that are checked out."""
-        top = os.fsencode(self._tree.folder)
-        rows = [row.partition(b"\t") for row in git.run("ls-files", "-z", "--stage").names]
-        demand_written(name for _, _, name in rows)
-        names = [name for facts, _, name in rows if facts.startswith(_GITLINK.encode())]
-        return [name for name in names if os.path.lexists(os.path.join(top, name, b".git"))]
+        names = [name for _, mode, name in entries if mode == _GITLINK.encode()]
+        return [name for name in names if self._stands(os.path.join(name, b".git"))]
+
+    def _unhide(self, git: Git, entries: Sequence[_Entry]) -> None:
+        """Have git look at the files that an index hides from it: to be taken as they were, or not checked out."""
+        unchanged = [name for tag, _, name in entries if tag.islower()]
+        skipped = [name for tag, _, name in entries if tag.upper() == b"S" and self._stands(name)]
+        for option, names in (("--no-assume-unchanged", unchanged), ("--no-skip-worktree", skipped)):
+            if names:
+                git.run("update-index", "-z", option, "--stdin", stdin=b"".join(name + b"\0" for name in names))
+
+    def _stands(self, path: bytes) -> bool:
+        return os.path.lexists(os.path.join(os.fsencode(self._tree.folder), path))
 
 
 def write_alternates(objects: Path, *lenders: Path) -> None:
@@ -229,7 +242,20 @@ def _add(git: Git, without: Sequence[bytes]) -> Ran:
     """Add all but some folders to the index."""
     paths = b"\0".join([b".", *(b":(top,exclude,literal)" + path for path in without)])
     words = ("--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
-    return git.run("add", *words, stdin=paths, ok=(0, 1))
+    # A sparse checkout would leave out what a run made outside of it.
+    return git.under("core.sparseCheckout=false").run("add", *words, stdin=paths, ok=(0, 1))
+
+
+def _complaint(done: Ran) -> str:
+    lines = os.fsdecode(done.err).splitlines() or [f"exit status {done.code}"]
+    return next((line for line in lines if line.startswith("error:")), lines[-1]) if done.code else ""
+
+
+def _entries(git: Git) -> list[_Entry]:
+    """What an index holds. Raises ``Damaged`` for what git would not write there."""
+    rows = [row.partition(b"\t") for row in git.run("ls-files", "-z", "-v", "--stage").names]
+    demand_written(name for _, _, name in rows)
+    return [(facts[:1], facts[2:8], name) for facts, _, name in rows]
 
 
 def index_info(changes: Iterable[Change]) -> bytes:

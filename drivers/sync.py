@@ -151,7 +151,7 @@ def _write(item: Item, source: Path, dest: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     new = beside(dest, item.path)
     new.unlink(missing_ok=True)
-    if kind == LINK:
+    if kind == LINK and origin.is_symlink():  # git has it in a file where the file system knows no links
         new.symlink_to(os.readlink(origin))
     else:
         shutil.copyfile(origin, new, follow_symlinks=False)

@@ -87,10 +87,10 @@ class TreeCopying:
     ) -> None:
         self._sink = sink
         self._earlier = earlier
-        self._source = os.fsencode(source)
+        self._source = os.path.realpath(os.fsencode(source))
         self._dest = os.fsencode(dest)
         self._excludes = excludes
-        self._spare = os.fsencode(spare)
+        self._spare = os.path.realpath(os.fsencode(spare))
         self._digests = digests
         self._check = check
         self._progress = progress
@@ -229,12 +229,13 @@ class TreeCopying:
         digest, size, sink = hashlib.sha256(), 0, self._sink
         reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            writing = os.open(dest, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            writing = os.open(dest, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 cloned = self._clone(reading, writing)
                 if sink is not None:
                     sink.file(path, facts)
-                while chunk := os.read(reading, _CHUNK):
+                # Of a clone, the clone is read: the file itself may be written meanwhile.
+                while chunk := os.read(writing if cloned else reading, _CHUNK):
                     if self._digests:
                         digest.update(chunk)
                     if sink is not None:

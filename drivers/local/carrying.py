@@ -69,8 +69,8 @@ def _apply(theirs: Snapshots, inside: Git, place: Place, start: str, changes: li
 
 def _is_ours(repository: Repository, path: bytes, place: Place) -> bool:
     """Whether an untracked path leads to our own places, which may stand below the user's checkout."""
-    full = repository.top / os.fsdecode(path)
-    return place.root == full or full in place.root.parents or place.root in full.parents
+    full, root = repository.top.resolve() / os.fsdecode(path), place.root.resolve()
+    return root == full or full in root.parents or root in full.parents
 
 
 def _copy(source: Path, dest: Path) -> None:

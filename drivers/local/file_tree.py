@@ -28,6 +28,7 @@ from leasehold.drivers.workspace import SyncReport
 _BASELINE = "baseline.json"
 _PLAN = "sync.json"
 _SPECIAL = "special"
+_CHECK_IGNORE = ("check-ignore", "--verbose", "--non-matching", "-z", "--stdin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +177,28 @@ def ignored_paths(source: Path, kinds: Mapping[bytes, str], check: Callable[[], 
     if not kinds or not source.is_dir():
         return set()
     asked = [path + b"/" if kind == FOLDER else path for path, kind in kinds.items()]
+    git, ignored = Git(source, check), set[bytes]()
     try:
-        done = Git(source, check).run(
-            "check-ignore", "-z", "--stdin", stdin=b"".join(path + b"\0" for path in asked), ok=(0, 1, 128)
-        )
+        while asked:
+            done = git.run(*_CHECK_IGNORE, stdin=b"".join(path + b"\0" for path in asked), ok=(0, 1, 128))
+            fields = done.out.split(b"\0")
+            answers = list(zip(fields[2::4], fields[3::4], strict=False))
+            ignored.update(path.rstrip(b"/") for pattern, path in answers if pattern and not pattern.startswith(b"!"))
+            asked = _behind(asked[len(answers) :], done.err) if done.code == 128 else []
     except DriverError:
         check()  # a deadline or a stop ends the verb; a missing git ignores nothing
-        return set()
-    return {path.rstrip(b"/") for path in done.names}
+    return ignored
+
+
+def _behind(asked: Sequence[bytes], said: bytes) -> list[bytes]:
+    """What is still to be asked where git ended at the first path: it lies beyond a link, or in a submodule.
+
+    So does all else that stands in its folder. Nothing where git does not name the path: it says so of each then.
+    """
+    if not asked or b"'" + asked[0] + b"'" not in said:
+        return []
+    folder = asked[0].rstrip(b"/").rpartition(b"/")[0] + b"/"
+    return [path for path in asked[1:] if folder == b"/" or not path.startswith(folder)]
 
 
 def _some(paths: Sequence[bytes]) -> str:

@@ -50,11 +50,16 @@ class GitTree:
         return [self.start] if self.start else []
 
     def look(self) -> Snapshot:
-        """The tree as it stands. What the run has closed for reading is opened: the tree is ours."""
+        """The tree as it stands. What the run has closed for reading is opened: the tree is ours.
+
+        Raises ``Damaged`` where git cannot take all of it.
+        """
         now = self.snapshots.take()
         if now.unread:
             open_up_tree(self.snapshots.top, self.snapshots.git.check)
             now = self.snapshots.take()
+        if now.unread:
+            raise Damaged(f"git cannot take the whole tree: {now.unread}", hint="look at the place")
         return now
 
     def keep(self, place: Place, context: Context) -> tuple[Kept, ...]:
