@@ -45,8 +45,13 @@ class Capacity:
         Raises ``Held`` when that is over, ``Interrupted`` where the lease is told to stop.
         """
         company_id, environment_id = lease.terms.request.company_id, lease.terms.environment_id
+        if lease.facts.version:
+            self._environments.forget(company_id)  # it has waited before: that may be long ago
         environment = await self._environments.find(company_id, environment_id)
-        if environment is None or environment.max_leases is None:
+        if environment is None:
+            return
+        _check(environment)
+        if environment.max_leases is None:
             return
         own = tuple(subject for subject in lease.subjects if not subject.startswith(SLOT))
         look = asyncio.Event()
@@ -79,8 +84,7 @@ class Capacity:
             await self._wait(lease, look, min(left, pause), f"waits for a place: {_named(holders)}")
             pause = min(_LONGEST_PAUSE, pause * 2)
             environment = await self._environments.get(environment.company_id, environment.id)
-            if environment.status is not EnvironmentStatus.ACTIVE:
-                raise Held(f'environment "{environment.name}" was archived while this lease waited for a place')
+            _check(environment)
 
     async def _made_room(self, lease: Lease, holders: Sequence[Row], until: float) -> bool:
         """One place fewer, where one can be spared; whether to look again. What is only parked goes first."""
@@ -106,6 +110,12 @@ class Capacity:
             lease.stop = None
         if lease.interruption is not None:
             raise Interrupted
+
+
+def _check(environment: Environment) -> None:
+    """Raise ``Held`` where it takes no new leases: it did when the lease came."""
+    if environment.status is not EnvironmentStatus.ACTIVE:
+        raise Held(f'environment "{environment.name}" was archived while this lease waited for a place')
 
 
 def _full(lease: Lease, holders: Sequence[Row]) -> str:

@@ -1,7 +1,7 @@
 """Commits: a lease's rows, collected in its draft and written by the store's writer."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,8 @@ from sqlalchemy import Connection, select
 
 _facts = attrgetter(*columns.FACTS)
 _STATE, _CLEANUP = columns.FACTS.index("state"), columns.FACTS.index("cleanup")
+
+Said = tuple[Note, dict[str, Any]]
 
 
 class Commits:
@@ -127,18 +129,16 @@ class Commits:
             draft.take_back(kept)
             raise
 
-    async def take(self, lease: Lease, note: Note, **details: Any) -> None:
-        """Become the lease's owner under the next epoch. Raises ``LeaseLost`` where another did first."""
+    async def take(self, lease: Lease, note: Note, *, then: Sequence[Said] = (), **details: Any) -> None:
+        """Become the lease's owner under the next epoch. Raises ``LeaseLost`` where another did first.
+
+        The notes said ``then`` are one commit with it.
+        """
         owner = await self.owner.ensure()
         draft = Draft(lease.id, lease.facts)
-        draft.add(
-            str(note),
-            Kind.NOTE,
-            self.store.clock.now(),
-            owner,
-            lease.facts.epoch + 1,
-            details={"from": lease.facts.owner, **details},
-        )
+        now, epoch = self.store.clock.now(), lease.facts.epoch + 1
+        for each, said in ((note, {"from": lease.facts.owner, **details}), *then):
+            draft.add(str(each), Kind.NOTE, now, owner, epoch, details=said)
         await self.commit(lease, draft, draws=True)
 
     def hand_over(self, parked: Lease, to: str) -> Write:

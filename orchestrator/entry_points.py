@@ -11,10 +11,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from leasehold.drivers import DriverError, Registry, specifies_remote
+from leasehold.drivers import Registry, specifies_remote
 from leasehold.orchestrator.adapters import Adapters
 from leasehold.orchestrator.environments import Environment, Environments, EnvironmentStatus
-from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost, NoSuch, StoreError
+from leasehold.orchestrator.errors import EnvironmentRunError, NoSuch, StoreError
 from leasehold.orchestrator.execution_target import execution_target, remote_spec
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
 from leasehold.orchestrator.lease import Lease
@@ -27,12 +27,11 @@ from leasehold.orchestrator.run_ending import RunEnding, failure_of
 from leasehold.orchestrator.run_leases import RunLeases
 from leasehold.orchestrator.runtime import Runtime
 from leasehold.orchestrator.settings import Settings
-from leasehold.orchestrator.step import Failure
-from leasehold.states import ErrorCode, IllegalTransition, LeaseEvent
+from leasehold.orchestrator.step import CANCELLED, Failure
+from leasehold.states import ErrorCode, LeaseEvent
 from pydantic import ValidationError
 
 _TRANSPORT_SECONDS = 30.0
-CANCELLED = Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller")
 
 
 class EntryPoints:
@@ -203,10 +202,10 @@ class EntryPoints:
             )
         except EnvironmentRunError as error:
             error.lease_id = held.lease.id
-            await self._end_unused(held.lease, Failure(error.code, error.message, "transport"))
+            await self._runs.end_unused(held.lease, Failure(error.code, error.message, "transport"))
             raise
         except asyncio.CancelledError:
-            await self._end_unused(held.lease, CANCELLED)
+            await self._runs.end_unused(held.lease, CANCELLED)
             raise
         return AcquisitionResult(held.environment, held.lease, held.lease_context, transport)
 
@@ -291,12 +290,6 @@ class EntryPoints:
         }
         updated = await _awaited(workspaces.update_metadata(workspace_id, metadata))
         return persisted if updated is None else updated
-
-    async def _end_unused(self, lease: Lease, failure: Failure) -> None:
-        """End a lease that nobody gets, or whose caller has an error of its own, which stays the first."""
-        if lease.facts.version and lease.facts.state.live and lease.lost is None:
-            with contextlib.suppress(StoreError, LeaseLost, IllegalTransition, DriverError):
-                await self._runs.fail(lease, failure)
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, ValidationError):

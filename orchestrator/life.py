@@ -15,7 +15,7 @@ from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.request import SyncBack
-from leasehold.orchestrator.step import Failure, Interrupted, Step, StepFailed
+from leasehold.orchestrator.step import CANCELLED, Failure, Interrupted, Step, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import StoreError
 from leasehold.orchestrator.terms import Terms
@@ -46,7 +46,7 @@ class _Outcome(asyncio.Future[T]):
 
     def cancel(self, msg: Any = None) -> bool:
         """Says no, so that the caller's cancellation is kept until the outcome is there."""
-        self._lease.interrupt(Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller"))
+        self._lease.interrupt(CANCELLED)
         return False
 
     def give_up(self) -> None:
@@ -327,9 +327,13 @@ class Life:
         """Whether changes are to be brought back now."""
         if lease.facts.state is not LeaseState.TARGETED or lease.terms.mode is Mode.IN_PLACE:
             return False
-        driver = self._steps.driver_of(lease)
-        offer = driver.capabilities(lease.config)
         wanted = lease.terms.request.sync_back
+        try:
+            driver = self._steps.driver_of(lease)
+        except DriverError:
+            # it is gone, or no longer takes its config: only what was asked for by name is known to be wanted
+            return wanted is SyncBack.ALWAYS or (wanted is SyncBack.ON_SUCCESS and success)
+        offer = driver.capabilities(lease.config)
         if wanted is None:
             wanted = SyncBack.NEVER if offer.transport is Transport.LOCAL else SyncBack.ON_SUCCESS
         asked = wanted is SyncBack.ALWAYS or (wanted is SyncBack.ON_SUCCESS and success)

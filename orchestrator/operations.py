@@ -8,7 +8,7 @@ from typing import Any
 
 from leasehold.drivers import Target
 from leasehold.orchestrator.arguments import member
-from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.commits import Commits, Said
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.duties import Deed, Duties
 from leasehold.orchestrator.environments import Environment, Environments
@@ -95,13 +95,15 @@ class Operations:
         if row.held and not force:
             await self._others.ask(row, {"end": "release"}, self._asked)
             return None
-        lease = await self._others.take(row, force=force)
-        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            await self._life.release(lease)
-        else:
-            why = f"its owner was lost at {lease.facts.pending_event or lease.facts.state}, and it was released"
-            await self._life.settle(lease, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
-        return lease
+
+        async def end(lease: Lease) -> None:
+            if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
+                await self._life.release(lease)
+            else:
+                why = f"its owner was lost at {lease.facts.pending_event or lease.facts.state}, and it was released"
+                await self._life.settle(lease, Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
+
+        return await self._others.taken(row, end, force=force)
 
     async def fail(
         self,
@@ -125,14 +127,11 @@ class Operations:
             await self._others.ask(row, {"end": "fail", "reason": reason, "code": code}, self._asked)
             return None
         lost = row.facts.owner is not None and not row.alive
-        lease = await self._others.take(row, force=force)
         chosen = code or (ErrorCode.LEASE_OWNER_LOST if lost else ErrorCode.RUN_FAILED)
         failure = Failure(chosen, reason, "owner" if lost else "run")
-        if row.facts.owner is None and row.facts.state is LeaseState.TARGETED:
-            await self._life.fail(lease, failure)
-        else:
-            await self._life.settled(lease, self._life.settle(lease, failure))
-        return lease
+        rests = row.facts.owner is None and row.facts.state is LeaseState.TARGETED
+        end = self._life.fail if rests else self._life.settle
+        return await self._others.taken(row, lambda lease: end(lease, failure), force=force)
 
     async def extend(self, lease_id: str, ttl: float | str, *, company_id: str | None = None) -> Row:
         """Move a live lease's end to ``ttl`` from now; a living owner elsewhere is asked to."""
@@ -148,9 +147,9 @@ class Operations:
                     f"lease {row.terms.id} lost its owner at {row.facts.pending_event or row.facts.state}",
                     hint="end it with leasehold fail",
                 )
-            lease = await self._others.take(row, force=False)
-            await self._life.extend(lease, seconds(ttl))
-            await self._life.detach(lease)
+            expires_at = self.store.clock.now() + int(seconds(ttl) * 1e6)
+            then: list[Said] = [(Note.EXTEND, {"expires_at": expires_at}), (Note.DETACH, {})]
+            await self._others.take(self._others.lease_of(row), row, force=False, then=then)
         return await self.ledger.find(row.terms.request.company_id, row.terms.id)
 
     async def forget(self, lease_id: str, reason: str, *, who: str, company_id: str | None = None) -> Lease:
@@ -160,12 +159,7 @@ class Operations:
             raise IllegalTransition(row.terms.id, "forget", row.facts.state.value, "end the lease first")
         if not row.facts.cleanup.open:
             raise IllegalTransition(row.terms.id, "forget", row.facts.cleanup.value, "no place is owed")
-        if row.held:
-            raise self._others.held(row)
-        lease = self._others.lease_of(row)
-        await self._commits.take(lease, Note.TAKE_OVER, why="forget")
-        await self._life.forget(lease, who, reason)
-        return lease
+        return await self._others.taken(row, lambda lease: self._life.forget(lease, who, reason), force=False)
 
     async def archive(self, environment: str, *, company_id: str | None = None) -> Environment:
         """Stop new leases of an environment, and end the places that are parked there. Raises ``NoSuch``."""

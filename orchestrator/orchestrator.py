@@ -16,7 +16,7 @@ from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.duties import Duties
 from leasehold.orchestrator.engine import Engine
-from leasehold.orchestrator.entry_points import CANCELLED, EntryPoints
+from leasehold.orchestrator.entry_points import EntryPoints
 from leasehold.orchestrator.environments import Environments
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces, Workspaces
@@ -32,9 +32,9 @@ from leasehold.orchestrator.request import NOTHING, OwnerLost, Request, SyncBack
 from leasehold.orchestrator.restoration import Restorations
 from leasehold.orchestrator.retention import Retention
 from leasehold.orchestrator.reuse import Reuse
-from leasehold.orchestrator.run_leases import RunLeases
+from leasehold.orchestrator.run_leases import RunLeases, failure_by
 from leasehold.orchestrator.settings import Settings
-from leasehold.orchestrator.step import Failure, Listener, StepFailed
+from leasehold.orchestrator.step import CANCELLED, Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.errors import EnvironmentChanged, HoldConflict, PlaceTaken
 from leasehold.orchestrator.store.hints import SLOT
@@ -133,11 +133,11 @@ class Orchestrator(Operations, EntryPoints):
         try:
             yield lease
         except asyncio.CancelledError:
-            await self._end_unused(lease, CANCELLED)
+            await self._runs.end_unused(lease, CANCELLED)
             raise
         except BaseException as error:
             reason = f"{error.__class__.__name__}: {error}"
-            await self._end_unused(lease, Failure(ErrorCode.RUN_FAILED, reason, "run"))
+            await self._runs.end_unused(lease, Failure(ErrorCode.RUN_FAILED, reason, "run"))
             raise
         else:
             await self._life.end(lease, partial(self._life.release, lease))
@@ -213,19 +213,16 @@ class Orchestrator(Operations, EntryPoints):
             return await self._come_up(lease)
         except StepFailed as failed:
             raise self._life.reported(lease, failed) from failed.__cause__
-        except asyncio.CancelledError:
-            await self._end_unused(lease, CANCELLED)  # it may have come up just then, and nobody gets it
-            raise
-        except Exception as error:
-            why = f"it came to no end of its own: {error.__class__.__name__}: {error}"
-            await self._end_unused(lease, Failure(ErrorCode.LEASE_CANCELLED, why, "caller"))
+        except (asyncio.CancelledError, Exception) as error:  # it may have come up just then, and nobody gets it
+            await self._runs.end_unused(lease, failure_by(error))
             raise
 
     async def _come_up(self, lease: Lease) -> Lease:
         """Bring a lease up, or give the one that its run has there already. Raises ``StepFailed``."""
-        request = lease.terms.request
+        request, now = lease.terms.request, self.store.clock.now()
+        waited = (now - (lease.facts.created_at or now)) / 1e6  # by another process, which it was taken over from
         passed: set[str] = set()
-        ready = partial(self._ready, until=time.monotonic() + request.wait, passed=passed)
+        ready = partial(self._ready, until=time.monotonic() + request.wait - waited, passed=passed)
         tries = 0
         while tries < _TRIES:
             tries += 1

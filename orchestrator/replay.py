@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost, NotStuck
+from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.moment import iso
@@ -119,10 +120,19 @@ class Replays:
         refused = self._refused(row, found) if resume else None
         if refused is not None:
             return refused
+        left = _Unfinished(0.0, 0, asked, awaits, why_failed)
+        lease = self._others.lease_of(row)
+        work = self._settle(lease, row, found, left, resume=resume, force=force or before is not None)
+        return await self._life.settled(lease, work)
+
+    async def _settle(
+        self, lease: Lease, row: Row, found: Open, left: _Unfinished, *, resume: bool, force: bool
+    ) -> Replay:
+        """Take it over and follow the plan; ``left`` is what to know of it where that cannot be finished."""
         try:
-            lease = await self._others.take(row, force=force or before is not None)
-            again = time.monotonic() + _TRY_AGAIN_SECONDS
-            self._unfinished[lease.id] = _Unfinished(again, lease.facts.epoch, asked, awaits, why_failed)
+            await self._others.take(lease, row, force=force)
+            left = replace(left, at=time.monotonic() + _TRY_AGAIN_SECONDS, epoch=lease.facts.epoch)
+            self._unfinished[lease.id] = left
             answer, said = await self._recovery.ask(lease, found)
             plan = plan_row(found, answer)
             goes_on = resume and plan.resume != plan.abandon
@@ -131,10 +141,9 @@ class Replays:
             why = " ".join(part for part in (plan.why, f"({said})" if said else "") if part)
             report = partial(Replay, row.terms.id, row.stuck, found, answer, moves, why, rows=(plan,), resumed=resume)
             if refusal is not None:
-                self._unfinished[lease.id] = replace(self._unfinished[lease.id], resume=False)
+                self._unfinished[lease.id] = replace(left, resume=False)
                 return report(done=False, outcome=_refusal(refusal))
-            operation = self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, why_failed)
-            await self._life.settled(lease, operation)
+            await (self._recovery.resume(lease, plan) if goes_on else self._life.settle(lease, left.failure))
         except LeaseLost as lost:
             self._unfinished.pop(row.terms.id, None)
             outcome = "another has it now"

@@ -1,7 +1,7 @@
 """What a caller asks for: one lease, in words that are stored with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -81,6 +81,13 @@ class Request:
     def tree_id(self) -> str:
         """What two leases on the same tree have in common."""
         return self.workspace or f"execution workspace {self.execution_workspace_id}"
+
+    def knowing(self, variables: Mapping[str, str]) -> "Request":
+        """The request with these values, where there are any, of whom only the names were known."""
+        if not variables:
+            return self
+        unknown = tuple(name for name in self.unknown_variables if name not in variables)
+        return replace(self, variables=variables, unknown_variables=unknown)
 
     def stored(self) -> dict[str, Any]:
         """What the lease's row keeps of it, beside the columns of its own."""

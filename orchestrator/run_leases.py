@@ -1,16 +1,18 @@
 """The leases of a platform's run: held, realized in a tree that is named late, and ended all together."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leasehold.drivers import Unusable
+from leasehold.drivers import DriverError, Unusable
 from leasehold.orchestrator.arguments import check_ids
 from leasehold.orchestrator.environments import Environment, Environments
 from leasehold.orchestrator.error_table import Held
-from leasehold.orchestrator.errors import EnvironmentRunError, NoSuch
+from leasehold.orchestrator.errors import EnvironmentRunError, LeaseLost, NoSuch
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
@@ -19,10 +21,10 @@ from leasehold.orchestrator.owner import Owner
 from leasehold.orchestrator.place_request import place_request, subjects
 from leasehold.orchestrator.request import Request
 from leasehold.orchestrator.results import LeaseContext, LeaseRecord, ReleaseFailure, ReleaseResult
-from leasehold.orchestrator.step import Failure, Listener, StepFailed
+from leasehold.orchestrator.step import CANCELLED, Failure, Listener, StepFailed
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.encoding import encode
-from leasehold.orchestrator.store.errors import HoldConflict
+from leasehold.orchestrator.store.errors import HoldConflict, StoreError
 from leasehold.orchestrator.store.store import Store
 from leasehold.orchestrator.takeover import Takeover
 from leasehold.orchestrator.terms import Terms
@@ -76,10 +78,15 @@ class RunLeases:
         self._release_by_id = release
         self._fail_by_id = fail
 
-    async def hold(self, request: Request) -> Lease:
+    async def hold(self, request: Request) -> LeaseRecord[Lease]:
         """A lease at ``leased``. Raises ``EnvironmentRunError`` once its failure is recorded, and ``WrongUsage``."""
         check_ids(request)
-        return await self._acquire(request, None)
+        lease = await self._acquire(request, None)
+        try:
+            return await self._record(lease)
+        except (asyncio.CancelledError, Exception) as error:
+            await self.end_unused(lease, failure_by(error))
+            raise
 
     async def refused(self, request: Request, environment: Environment | None, error: EnvironmentRunError) -> None:
         """Record a lease that failed before a driver was asked, and name it on the error."""
@@ -93,9 +100,11 @@ class RunLeases:
         await self._life.fail(lease, Failure(error.code, error.message, "resolve", LeaseEvent.RESOLVE))
         error.lease_id = lease.id
 
-    async def fail(self, lease: Lease, failure: Failure) -> None:
-        """End a held lease as failed, that nobody uses any more."""
-        await self._life.end(lease, partial(self._life.fail, lease, failure))
+    async def end_unused(self, lease: Lease, failure: Failure) -> None:
+        """End a lease that nobody gets, or whose caller has an error of its own, which stays the first."""
+        if lease.facts.version and lease.facts.state.live and lease.lost is None:
+            with contextlib.suppress(StoreError, LeaseLost, IllegalTransition, DriverError):
+                await self._life.end(lease, partial(self._life.fail, lease, failure))
 
     async def realize(self, lease: Lease, tree: str, provision: str | None, *events: LeaseEvent) -> None:
         """Put the tree, a folder of this machine, into a lease at ``leased``, and go on through ``events``.
@@ -127,7 +136,9 @@ class RunLeases:
                 result.errors.append(ReleaseFailure(row.terms.id, error))
         return result
 
-    async def record(self, lease: Lease) -> LeaseRecord[Lease]:
+    # --- beneath them
+
+    async def _record(self, lease: Lease) -> LeaseRecord[Lease]:
         """A lease with its environment and execution workspace."""
         request = lease.terms.request
         environment = await self._environments.find(request.company_id, lease.environment_id)
@@ -135,8 +146,6 @@ class RunLeases:
             raise NoSuch(f'Environment "{lease.environment_id}" not found.')
         context = LeaseContext(request.execution_workspace_id, request.execution_workspace_mode)
         return LeaseRecord(environment, lease, context)
-
-    # --- beneath them
 
     async def _realize(self, lease: Lease, tree: str, provision: str | None, events: tuple[LeaseEvent, ...]) -> None:
         try:
@@ -196,7 +205,7 @@ class RunLeases:
             await self._life.fail(lease, failure)
         if lease.cleanup is CleanupState.FAILED:
             raise await self._cleanup_error(lease)
-        return await self.record(lease)
+        return await self._record(lease)
 
     async def _end_elsewhere(self, row: Row, failure: Failure | None) -> Lease | None:
         company_id = row.terms.request.company_id
@@ -218,3 +227,11 @@ class RunLeases:
 
 def _absolute(tree: str) -> Path:
     return Path(tree).absolute()
+
+
+def failure_by(error: BaseException) -> Failure:
+    """As what a lease fails that nobody gets because of an error that is not its own."""
+    if isinstance(error, asyncio.CancelledError):
+        return CANCELLED
+    why = f"it came to no end of its own: {error.__class__.__name__}: {error}"
+    return Failure(ErrorCode.LEASE_CANCELLED, why, "caller")

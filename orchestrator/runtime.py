@@ -56,7 +56,7 @@ class Runtime:
             adapter_type=adapter_type,
             **carried(persisted_execution_workspace),
         )
-        return await self._runs.record(await self._runs.hold(request))
+        return await self._runs.hold(request)
 
     async def realize_workspace(
         self, *, environment: Environment, lease: Lease, workspace: Mapping[str, Any]

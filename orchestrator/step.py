@@ -21,6 +21,9 @@ class Failure:
     stderr: str = ""
 
 
+CANCELLED = Failure(ErrorCode.LEASE_CANCELLED, "its caller was cancelled", "caller")
+
+
 @dataclass(slots=True)
 class Step:
     """The state of one firing."""

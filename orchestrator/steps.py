@@ -219,11 +219,11 @@ class Steps(Verbs):
 
     async def sync_back(self, lease: Lease, step: Step) -> None:
         """Bring the run's changes back into the workspace."""
-        assert lease.driver is not None
-        assert syncs_back(lease.driver)
+        driver = self.driver_of(lease)
+        assert syncs_back(driver)
         context = self.context(lease, step)
         report = await self.verb(
-            lease, step, context, lease.driver.sync_back(handle_of(lease), realization_of(lease), context)
+            lease, step, context, driver.sync_back(handle_of(lease), realization_of(lease), context)
         )
         step.details["summary"] = self._redaction.clean(report.summary)
         if report.branch is not None:
@@ -258,7 +258,12 @@ class Steps(Verbs):
         self.driver_of(lease)
         context = self.context(lease, step)
         await self._release(lease, step, handle_of(lease), ReleaseMode.PARK, context)
-        step.details["keep_until"] = self._store.clock.now() + int(lease.terms.request.keep_for * 1e6)
+        request = lease.terms.request
+        environment = await self._environments.get(request.company_id, str(lease.terms.environment_id))
+        if environment.status is not EnvironmentStatus.ACTIVE:
+            step.details["keep_until"] = self._store.clock.now()  # it takes no new leases: nobody will want it
+        else:
+            step.details["keep_until"] = self._store.clock.now() + int(request.keep_for * 1e6)
 
     # --- beneath them
 

@@ -258,11 +258,11 @@ class Orchestrator:
             yield lease
         except KeyboardInterrupt:
             failure = Failure(ErrorCode.LEASE_CANCELLED, "its caller was interrupted", "caller")
-            self.loop.run(self.twin._end_unused(lease.twin, failure))  # pyright: ignore[reportPrivateUsage]  # its own twin
+            self.loop.run(self.twin._runs.end_unused(lease.twin, failure))  # pyright: ignore[reportPrivateUsage]  # its own twin
             raise
         except BaseException as error:
             failure = Failure(ErrorCode.RUN_FAILED, f"{error.__class__.__name__}: {error}", "run")
-            self.loop.run(self.twin._end_unused(lease.twin, failure))  # pyright: ignore[reportPrivateUsage]  # its own twin
+            self.loop.run(self.twin._runs.end_unused(lease.twin, failure))  # pyright: ignore[reportPrivateUsage]  # its own twin
             raise
         else:
             lease.release()

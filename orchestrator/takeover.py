@@ -3,20 +3,21 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from leasehold.orchestrator.commits import Commits
+from leasehold.orchestrator.commits import Commits, Said
 from leasehold.orchestrator.error_table import Held
 from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
-from leasehold.orchestrator.step import Failure
+from leasehold.orchestrator.step import CANCELLED, Failure
 from leasehold.orchestrator.store.encoding import encode
-from leasehold.orchestrator.store.errors import HoldConflict
+from leasehold.orchestrator.store.errors import HoldConflict, StoreError
 from leasehold.orchestrator.store.hints import OWNER
 from leasehold.states import CleanupState, ErrorCode, IllegalTransition, LeaseState, Note, Stuck
 from sqlalchemy import Connection, update
@@ -41,7 +42,7 @@ class Takeover:
         free = row.facts.state is LeaseState.TARGETED and row.facts.pending_event is None and not row.held
         try:
             if lease.facts.version == 0 and ours and holder.run_id == request.run_id and free:
-                return await self.take_up(row, force=False)
+                return await self.take_up(row, force=False, asked=lease)
         except (LeaseLost, StillHeld, IllegalTransition):
             return None  # somebody else ended it, or took it over, just then: look again
         in_use = not ours and row.facts.cleanup is CleanupState.PARKED  # it is another company's to reclaim
@@ -101,10 +102,11 @@ class Takeover:
     async def _end(self, row: Row, why: str) -> bool:
         """End it; whether it has gone, or somebody else was quicker."""
         try:
+            lease = self.lease_of(row)
             if row.facts.keep_until is not None:
-                lease = await self.clean_up(row, force=False)
+                await self._clean_up(lease)
             else:
-                lease = await self.take(row, force=False)
+                await self.take(lease, row, force=False)
                 first = failure(row)
                 await self._life.settle(lease, replace(first, message=f"{first.message}, and {why}"))
         except (LeaseLost, StillHeld, IllegalTransition):
@@ -124,38 +126,68 @@ class Takeover:
         """Whether the row's owner is this process."""
         return row.facts.owner == self._commits.owner.id
 
-    async def take(self, row: Row, *, force: bool) -> Lease:
+    async def take(self, lease: Lease, row: Row, *, force: bool, then: Sequence[Said] = ()) -> None:
         """Become the owner of a lease that nobody living holds, or whose step is past its deadline.
 
-        Raises ``StillHeld`` and ``LeaseLost``.
+        What is said ``then`` is one commit with it. Raises ``StillHeld`` and ``LeaseLost``.
         """
         if row.held and not force:
             raise self.held(row)
+        await self._commits.take(lease, Note.ATTACH if row.facts.owner is None else Note.TAKE_OVER, then=then)
+
+    async def taken(self, row: Row, work: Callable[[Lease], Awaitable[None]], *, force: bool) -> Lease:
+        """Take a lease and do this with it, to a recorded end, whoever cancels its caller. Raises as ``take``."""
         lease = self.lease_of(row)
-        note = Note.ATTACH if row.facts.owner is None else Note.TAKE_OVER
-        await self._commits.take(lease, note)
+
+        async def done() -> None:
+            await self.take(lease, row, force=force)
+            await work(lease)
+
+        await self._life.settled(lease, done())
         return lease
 
-    async def take_up(self, row: Row, *, force: bool) -> Lease:
-        """The same, and make it usable where it stands at ``targeted``. Raises what its driver does."""
-        lease = await self.take(row, force=force)
-        if lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None:
-            try:
+    async def take_up(self, row: Row, *, force: bool, asked: Lease | None = None) -> Lease:
+        """Take a lease, and make it usable where it stands at ``targeted``.
+
+        ``asked`` is the same run's new lease, which it stands in for: it gets its variables and its listener.
+        Raises as ``take``, and what its driver does.
+        """
+        lease = self.lease_of(row)
+        if asked is not None:
+            lease.listener = asked.listener
+            lease.terms = replace(lease.terms, request=lease.terms.request.knowing(asked.terms.request.variables))
+
+        async def up() -> None:
+            await self.take(lease, row, force=force)
+            if _rests(lease):
                 await self._life.reach(lease)
-            except BaseException:
-                await self._life.detach(lease)  # it is as usable, or unusable, as it was
-                raise
+
+        try:
+            await self._life.settled(lease, up())
+        except BaseException:
+            await self._give_back(lease)
+            raise
         return lease
 
     async def clean_up(self, row: Row, *, force: bool) -> Lease:
-        """Try now to end the place of a lease that has ended."""
+        """Try now to end the place of a lease that has ended, to a recorded end, whoever cancels its caller."""
         lease = self.lease_of(row)
         if row.facts.cleanup.open:
             if row.held and not force:
                 raise self.held(row)
-            await self._commits.take(lease, Note.TAKE_OVER, why="cleanup")
-            await self._life.clean_up(lease)
+            await self._life.settled(lease, self._clean_up(lease))
         return lease
+
+    async def _clean_up(self, lease: Lease) -> None:
+        await self._commits.take(lease, Note.TAKE_OVER, why="cleanup")
+        await self._life.clean_up(lease)
+
+    async def _give_back(self, lease: Lease) -> None:
+        """Nobody gets the lease: it is as usable, or unusable, as it was; where it cannot live on so, it ends."""
+        if self._commits.owner.leases.get(lease.id) is lease:
+            give_back = self._life.detach(lease) if _rests(lease) else self._life.settle(lease, CANCELLED)
+            with suppress(StoreError, LeaseLost, IllegalTransition):
+                await self._life.settled(lease, give_back)
 
     def lease_of(self, row: Row) -> Lease:
         """The row as a lease, not yet ours."""
@@ -186,6 +218,11 @@ class Takeover:
             store.hints.tell(connection, f"{OWNER}{row.facts.owner}")
 
         await store.writer.job(write)
+
+
+def _rests(lease: Lease) -> bool:
+    """Whether it stands ready, with no step under way."""
+    return lease.facts.state is LeaseState.TARGETED and lease.facts.pending_event is None
 
 
 def failure(row: Row) -> Failure:

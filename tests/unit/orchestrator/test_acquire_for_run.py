@@ -6,7 +6,14 @@ from uuid import UUID
 
 import pytest
 from leasehold.drivers.scripted import Fault, Provider, ScriptedDriver
-from leasehold.orchestrator import EnvironmentRunError, LeaseContext, Orchestrator, WorkspaceMode, WrongUsage
+from leasehold.orchestrator import (
+    EnvironmentRunError,
+    LeaseContext,
+    Orchestrator,
+    StoreError,
+    WorkspaceMode,
+    WrongUsage,
+)
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, ErrorCode, LeaseState, Policy, Status
 from platform_run import COMPANY, acquired, activities, box
@@ -16,6 +23,34 @@ from platform_run import COMPANY, acquired, activities, box
 async def _content(orchestrator: Orchestrator) -> Any:
     yield
     assert [finding async for finding in verify(orchestrator.store)] == []
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_lease_that_its_caller_never_gets_is_ended(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, provider: Provider, *, cancelled: bool
+) -> None:
+    """It is cancelled, or the store fails, between the place and the answer."""
+    place = await box(orchestrator)
+    find, tasks = orchestrator.environments.find, list[asyncio.Task[object]]()
+
+    async def fails(company_id: str, name: str | None) -> Any:
+        if any(row.facts.state is LeaseState.LEASED for row in await orchestrator.ledger.of_run(COMPANY, "r")):
+            if not cancelled:
+                raise StoreError("the disk of the store is full")
+            tasks[0].cancel()
+            await asyncio.Event().wait()
+        return await find(company_id, name)
+
+    monkeypatch.setattr(orchestrator.environments, "find", fails)
+    asked = orchestrator.acquire_for_run(
+        company_id=COMPANY, selected_environment_id=place.id, adapter_type=None, run_id="r"
+    )
+    tasks.append(asyncio.ensure_future(asked))
+    with pytest.raises(asyncio.CancelledError if cancelled else StoreError):
+        await tasks[0]
+    [row] = await orchestrator.ledger.of_run(COMPANY, "r")
+    assert (row.facts.state, row.facts.error_code) == (LeaseState.FAILED, "lease_cancelled")
+    assert provider.standing() == []
 
 
 async def refused(orchestrator: Orchestrator, **question: Any) -> EnvironmentRunError:

@@ -17,6 +17,7 @@ from leasehold.orchestrator import (
     Replay,
     StillHeld,
 )
+from leasehold.orchestrator.capacity import Capacity
 from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.verify import verify
@@ -284,6 +285,41 @@ async def test_a_lease_that_died_waiting_for_its_slot(
             assert (row.facts.state, row.facts.owner) == (LeaseState.TARGETED, None)
             await second.release(lease_id)
             assert provider.standing() == []
+
+
+@pytest.mark.parametrize("archived", [True, False])
+async def test_a_lease_whose_wait_is_over_gets_one_look(
+    open_orchestrator: Opener, provider: Provider, tree: Path, monkeypatch: pytest.MonkeyPatch, *, archived: bool
+) -> None:
+    """Its time counts from when it came; and what was archived meanwhile takes it no more."""
+    async with open_orchestrator() as holding:
+        await holding.environments.add("default", "place", "scripted", {}, max_leases=1)
+        held = await holding.acquire(environment="place", workspace=tree)
+        request: dict[str, Any] = {"environment": "place", "workspace": tree, "listener": _die_when_it_waits}
+        async with open_orchestrator() as first:
+            for run_id in ("r", "s"):
+                with pytest.raises(Died):
+                    await first.acquire(**request, run_id=run_id, wait=0.5)
+        async with open_orchestrator() as second:
+            await second.environments.find("default", "place")
+            [waiting] = await second.ledger.of_run("default", "r")
+            async with asyncio.timeout(20):
+                while waiting.now <= waiting.waits_until:
+                    [waiting] = await second.ledger.of_run("default", "r")
+            monkeypatch.delattr(Capacity, "_wait")
+            assert (await second.replay(waiting.terms.id, resume=True)).done
+            row = await settled(second, waiting.terms.id)
+            assert (row.facts.error_code, row.facts.cleanup) == ("lease_conflict", CleanupState.NOT_NEEDED)
+            await held.release()
+            if archived:
+                await holding.archive("place")
+            [waiting] = await second.ledger.of_run("default", "s")
+            assert (await second.replay(waiting.terms.id, resume=True)).done
+            row = await settled(second, waiting.terms.id)
+            assert row.facts.error_code == ("lease_conflict" if archived else None)
+            assert len(provider.standing()) == (0 if archived else 1)
+            if archived:
+                assert "was archived" in str(row.facts.error_message)
 
 
 def _die_when_it_waits(news: News) -> None:

@@ -258,3 +258,16 @@ async def test_archiving_ends_what_is_parked(orchestrator: Orchestrator, tree: P
     await orchestrator.archive("place")
     assert await cleanup(orchestrator, first) is CleanupState.SUCCEEDED
     assert provider.standing() == []
+
+
+async def test_a_lease_that_ends_after_its_environment_was_archived_keeps_its_place_for_nobody(
+    orchestrator: Orchestrator, tree: Path, provider: Provider
+) -> None:
+    await environment(orchestrator)
+    lease = await orchestrator.acquire(environment="place", workspace=tree)
+    await orchestrator.archive("place")
+    await lease.release()
+    assert [(deed.lease_id, deed.duty, deed.done) for deed in await orchestrator.duties()] == [
+        (lease.id, "keep_over", True)
+    ]
+    assert provider.standing() == []

@@ -123,7 +123,8 @@ async def test_who_takes_a_lease_over_is_not_asked_what_its_owner_was(
     await wish(other, lease, '{"end": "release"}')
     before = await other.ledger.find("default", lease.id)
     assert before.end_requested == {"end": "release"}
-    taken = await other._others.take(before, force=False)  # pyright: ignore[reportPrivateUsage]
+    taken = other._others.lease_of(before)  # pyright: ignore[reportPrivateUsage]
+    await other._others.take(taken, before, force=False)  # pyright: ignore[reportPrivateUsage]
     assert (await other.ledger.find("default", lease.id)).end_requested is None
     await wish(other, lease, '{"end": "release"}')
     await taken.extend("1h")
