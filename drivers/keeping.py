@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shlex
+import stat
 import tarfile
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from leasehold.drivers.durable import flush_folder
+from leasehold.drivers.held_open import opened, parent_of
 from leasehold.drivers.place import Kept
 
 KEPT_FOR = 7 * 24 * 3600.0
@@ -39,8 +41,8 @@ def keep_archive(
     def fill(tar: tarfile.TarFile) -> None:
         for path in sorted(changed):
             check()
-            name = os.fsdecode(path)
-            tar.add(tree / name, f"{_CHANGED}/{name}", recursive=False)
+            with parent_of(tree, path) as (folder, name):
+                _add(tar, folder, name, f"{_CHANGED}/{os.fsdecode(path)}")
 
     return _written(state_folder, lease_id, fill, deleted)
 
@@ -71,6 +73,24 @@ def renewed_archive(kept: Kept) -> Kept | None:
     except FileNotFoundError:
         return None
     return replace(kept, until=time.time() + KEPT_FOR)
+
+
+def _add(tar: tarfile.TarFile, folder: int, name: bytes, called: str) -> None:
+    facts = os.lstat(name, dir_fd=folder)
+    if stat.S_ISREG(facts.st_mode):
+        with opened(folder, name) as file:
+            tar.addfile(tar.gettarinfo(arcname=called, fileobj=file), file)
+        return
+    member = tarfile.TarInfo(called)
+    member.mode, member.mtime = stat.S_IMODE(facts.st_mode), facts.st_mtime
+    member.uid, member.gid = facts.st_uid, facts.st_gid
+    if stat.S_ISLNK(facts.st_mode):
+        member.type, member.linkname = tarfile.SYMTYPE, os.fsdecode(os.readlink(name, dir_fd=folder))
+    elif stat.S_ISDIR(facts.st_mode):
+        member.type = tarfile.DIRTYPE
+    else:
+        raise FileNotFoundError(f"no file any more: {called}")
+    tar.addfile(member)
 
 
 def remove_old_archives(state_folder: Path) -> None:

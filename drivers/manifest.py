@@ -1,4 +1,4 @@
-# ruff: noqa: PTH208, PTH115, PTH118, PTH123
+# ruff: noqa: PTH208, PTH115, PTH118
 # Paths are bytes here, because names of files need not be text.
 """What a tree holds: each path with its kind, mode, size and digest."""
 
@@ -129,11 +129,15 @@ def look(path: bytes, check: Callable[[], None], known: Entry | None = None) -> 
         return known
     begun = time.time_ns()
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=_no_link) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             check()
     return Entry(kind, mode, facts.st_size, digest.hexdigest(), seen if facts.st_ctime_ns < begun - RACY_NS else ())
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def stamp(facts: os.stat_result) -> tuple[int, ...]:

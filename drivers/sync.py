@@ -1,4 +1,4 @@
-# ruff: noqa: PTH115, PTH118, PTH120
+# ruff: noqa: PTH118, PTH120
 # Paths are bytes here, because names of files need not be text.
 """Bringing changed files back into a tree, three-way, so that a torn one can simply be run again."""
 
@@ -9,11 +9,14 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from leasehold.drivers.held_open import opened, parent_of
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK
 from leasehold.drivers.merge import Verdict, judge
 from leasehold.drivers.returning import demand_written, is_written
+
+_CHUNK = 1 << 20
 
 Identify = Callable[[Sequence[bytes]], Mapping[bytes, str | None]]
 """Gives the versions of paths as they are here; ``None`` where nothing is."""
@@ -138,7 +141,7 @@ def _prune(dest: Path, path: bytes) -> None:
 
 
 def _write(item: Item, source: Path, dest: Path) -> bool:
-    origin, target = source / os.fsdecode(item.path), dest / os.fsdecode(item.path)
+    target = dest / os.fsdecode(item.path)
     kind = (item.there or "")[:1]
     if target.is_dir() and not target.is_symlink():
         if any(target.iterdir()):
@@ -151,24 +154,24 @@ def _write(item: Item, source: Path, dest: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     new = beside(dest, item.path)
     new.unlink(missing_ok=True)
-    if kind == LINK and origin.is_symlink():  # git has it in a file where the file system knows no links
-        new.symlink_to(os.readlink(origin))
-    else:
-        shutil.copyfile(origin, new, follow_symlinks=False)
-        new.chmod(_mode(origin, target, executable=kind == EXECUTABLE))
-        descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with parent_of(source, item.path) as (folder, name):
+        # Git has a link in a file where the file system knows no links.
+        if kind == LINK and stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
+            new.symlink_to(os.fsdecode(os.readlink(name, dir_fd=folder)))
+        else:
+            with opened(folder, name) as origin, new.open("xb") as file:
+                shutil.copyfileobj(origin, file, _CHUNK)
+                os.fchmod(file.fileno(), _mode(origin, target, executable=kind == EXECUTABLE))
+                file.flush()
+                os.fsync(file.fileno())
     new.replace(target)
     return True
 
 
-def _mode(origin: Path, target: Path, *, executable: bool) -> int:
+def _mode(origin: IO[bytes], target: Path, *, executable: bool) -> int:
     """A new file's permissions are those there; a known one keeps its own, save whether it is executable."""
-    known = target if target.exists() and not target.is_symlink() else origin
-    mode = stat.S_IMODE(known.stat().st_mode) & 0o777
+    known = target.stat() if target.exists() and not target.is_symlink() else os.fstat(origin.fileno())
+    mode = stat.S_IMODE(known.st_mode) & 0o777
     return mode | (mode & 0o444) >> 2 if executable else mode & ~0o111
 
 

@@ -14,7 +14,7 @@ from leasehold.drivers import errors
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import DriverError, Unavailable
 from leasehold.drivers.remote import wire
-from leasehold.drivers.remote.asking import error_of, feed_bytes, meaning, within
+from leasehold.drivers.remote.asking import error_of, feed_bytes, listened, meaning, within
 from leasehold.drivers.remote.link import Link, Session
 from leasehold.drivers.remote.place import RemotePlace
 
@@ -102,7 +102,7 @@ class Agency:
                 session.kill()
                 raise
             try:
-                said = await session.stderr.read()
+                said = await listened(session)
                 raise meaning(place.link, await session.wait(), said)
             finally:
                 session.kill()
@@ -186,6 +186,8 @@ class Agency:
         try:
             while True:
                 kind, number, length = wire.unpack_head(await stdout.readexactly(wire.HEAD.size))
+                if length > wire.MOST:
+                    return  # no agent of ours says so much at once
                 data = await stdout.readexactly(length)
                 if kind == wire.CLOSED:
                     if not self._closed.done():

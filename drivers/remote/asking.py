@@ -26,6 +26,9 @@ T = TypeVar("T")
 CHUNK = 4 << 20
 """Bytes that are fed at once: the far side starts a process for each."""
 
+MOST_ANSWERED = 1 << 30
+"""Bytes of an answer that are held in memory: a list of some ten million files, or a file that is read."""
+
 _SAID = b"leasehold: "
 _MOST_SAID = 64 * 1024
 _KINDS: dict[str, type[DriverError]] = {
@@ -51,7 +54,9 @@ _SYSTEM = {
 Talk = Callable[[Session], Awaitable[T]]
 
 
-async def ask(link: Link, script: str, context: Context, *, feed: bytes | None = None) -> bytes:
+async def ask(
+    link: Link, script: str, context: Context, *, feed: bytes | None = None, most: int = MOST_ANSWERED
+) -> bytes:
     """Run a script to its end; what it wrote to standard output. ``feed`` is what its ``fed`` gives.
 
     Raises the ``DriverError`` that it said, or that its end means.
@@ -59,8 +64,8 @@ async def ask(link: Link, script: str, context: Context, *, feed: bytes | None =
 
     async def talk(session: Session) -> bytes:
         if feed is None:
-            return await session.stdout.read()
-        _, answer = await asyncio.gather(feed_bytes(session, feed), session.stdout.read())
+            return await answered(session, most)
+        _, answer = await asyncio.gather(feed_bytes(session, feed), answered(session, most))
         return answer
 
     return await converse(link, script, context, talk)
@@ -72,7 +77,7 @@ async def converse(link: Link, script: str, context: Context, talk: Talk[T]) -> 
 
     async def work() -> T:
         session = await link.open(script)
-        listening = asyncio.create_task(_listen(session))
+        listening = asyncio.create_task(listened(session))
         try:
             try:
                 answer = await talk(session)
@@ -119,6 +124,16 @@ async def within(context: Context, work: Awaitable[T]) -> T:
             await asyncio.wait({task})
 
 
+async def answered(session: Session, most: int = MOST_ANSWERED) -> bytes:
+    """All that a script writes to its standard output, from here on. Raises ``Damaged`` for more than ``most``."""
+    answer = bytearray()
+    async for data in chunks(session.stdout):
+        answer += data
+        if len(answer) > most:
+            raise Damaged(f"the place answers with more than the {most} bytes that were asked for", hint="look at it")
+    return bytes(answer)
+
+
 async def feed_bytes(session: Session, data: bytes) -> None:
     """Give a script's ``fed`` these bytes, and say that they are all."""
     for at in range(0, len(data), CHUNK):
@@ -141,7 +156,8 @@ async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         yield data
 
 
-async def _listen(session: Session) -> bytes:
+async def listened(session: Session) -> bytes:
+    """The end of what a script says on its standard error."""
     said = bytearray()
     async for data in chunks(session.stderr):
         said += data

@@ -9,7 +9,7 @@ from typing import Any
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone, Refused
 from leasehold.drivers.place import Tags
-from leasehold.drivers.remote.asking import ask
+from leasehold.drivers.remote.asking import MOST_ANSWERED, ask
 from leasehold.drivers.remote.link import Link
 from leasehold.drivers.remote.prelude import place_script, plain_script
 
@@ -134,9 +134,17 @@ class RemotePlace:
         seconds = context.remaining()
         return place_script(text, root=self.root, key=self.key, epoch=context.epoch, seconds=seconds, **variables)
 
-    async def ask(self, text: str, context: Context, *, feed: bytes | None = None, **variables: object) -> bytes:
-        """Run shell text about this place to its end; what it wrote."""
-        return await ask(self.link, self.script(text, context, **variables), context, feed=feed)
+    async def ask(
+        self,
+        text: str,
+        context: Context,
+        *,
+        feed: bytes | None = None,
+        most: int = MOST_ANSWERED,
+        **variables: object,
+    ) -> bytes:
+        """Run shell text about this place to its end; what it wrote, which is not more than ``most`` bytes."""
+        return await ask(self.link, self.script(text, context, **variables), context, feed=feed, most=most)
 
     async def make(self, tags: Tags, data: Mapping[str, Any], context: Context) -> Standing:
         """Make the place, or find it and renew its tags. Raises ``Conflict``, ``Damaged``, ``Stale``."""

@@ -15,11 +15,12 @@ _BUFFER = 1 << 20
 class ProcessSession:
     """A session whose near side is a process of ours, in a session of its own: no ^C of a terminal ends it."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self._process = process
+        self._transport = transport
         self._stdin = process.stdin
         self.stdout = process.stdout
         self.stderr = process.stderr
@@ -27,19 +28,20 @@ class ProcessSession:
     @classmethod
     async def start(cls, argv: Sequence[str], env: Mapping[str, str] | None = None) -> "ProcessSession":
         """Start the process. Raises ``Unavailable`` where it cannot be."""
+        loop = asyncio.get_running_loop()
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, protocol = await loop.subprocess_exec(
+                lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=_BUFFER, loop=loop),
                 *argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                limit=_BUFFER,
                 env=env,
                 start_new_session=True,
             )
         except OSError as error:
             raise Unavailable(f"{argv[0]} cannot be started: {error.strerror}", hint=f"install {argv[0]}") from error
-        return cls(process)
+        return cls(asyncio.subprocess.Process(transport, protocol, loop), transport)
 
     async def write(self, data: bytes) -> None:
         self._stdin.write(data)
@@ -53,6 +55,10 @@ class ProcessSession:
     def kill(self) -> None:
         self._stdin.close()
         send(self._process, signal.SIGKILL)
+        for number in (1, 2):  # what has not been read is not read any more, and would hold its pipe open
+            pipe = self._transport.get_pipe_transport(number)
+            if pipe is not None:
+                pipe.close()
 
 
 class ProcessLink:

@@ -13,7 +13,7 @@ from leasehold.drivers.keeping import keep_members
 from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import Kept
 from leasehold.drivers.remote.admission import Admission, is_special, leads_out
-from leasehold.drivers.remote.asking import converse, feed_bytes
+from leasehold.drivers.remote.asking import answered, converse, feed_bytes
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
 from leasehold.drivers.remote.place import RemotePlace
@@ -129,7 +129,7 @@ async def _keep(
 
         names = b"".join(b"./" + path + b"\0" for path in changed)
         _, kept = await asyncio.gather(feed_bytes(session, names), off_loop(context, keep))
-        await session.stdout.read()
+        await answered(session)
         return kept
 
     return await converse(place.link, place.script(PULL, context), context, talk)

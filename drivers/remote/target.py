@@ -17,7 +17,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Gone, Refused
 from leasehold.drivers.local.target import copy_to
 from leasehold.drivers.remote.admission import leads_out
-from leasehold.drivers.remote.asking import converse
+from leasehold.drivers.remote.asking import MOST_ANSWERED, answered, converse
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.receiving import Receiving
@@ -131,7 +131,7 @@ class RemoteTarget:
 
         async def talk(session: Session) -> bytes:
             await feed_chunks(session, context, tar_chunks(top, paths, context.check, context.progress, name=called))
-            return await session.stdout.read()
+            return await answered(session)
 
         await converse(self._place.link, self._script(_PUT, context, P=_plain(where), N=shown(path)), context, talk)
 
@@ -150,7 +150,8 @@ class RemoteTarget:
             await off_loop(context, lambda _: _settle(receiving, dest))
 
     async def read(self, path: str, limit: int | None = None) -> bytes:
-        return await self._ask(_READ, P=_plain(path), N=shown(path), L="" if limit is None else limit)
+        most = MOST_ANSWERED if limit is None else limit
+        return await self._ask(_READ, most=most, P=_plain(path), N=shown(path), L="" if limit is None else limit)
 
     async def write(self, path: str, data: bytes) -> None:
         await self._ask(_WRITE, feed=data, P=_plain(path), N=shown(path))
@@ -164,8 +165,10 @@ class RemoteTarget:
     async def close(self) -> None:
         await self._supervision.close(time.monotonic() + _CLOSING)
 
-    async def _ask(self, text: str, *, feed: bytes | None = None, **variables: object) -> bytes:
-        return await self._place.ask(text, self._timed(), feed=feed, CWD=self._cwd, **variables)
+    async def _ask(
+        self, text: str, *, feed: bytes | None = None, most: int = MOST_ANSWERED, **variables: object
+    ) -> bytes:
+        return await self._place.ask(text, self._timed(), feed=feed, most=most, CWD=self._cwd, **variables)
 
     def _script(self, text: str, context: Context, **variables: object) -> str:
         return self._place.script(text, context, CWD=self._cwd, **variables)

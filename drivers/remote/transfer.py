@@ -11,7 +11,7 @@ from leasehold.drivers.errors import Refused, Unavailable
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.admission import leads_out
-from leasehold.drivers.remote.asking import converse, cut, feed_bytes, framed
+from leasehold.drivers.remote.asking import answered, converse, cut, feed_bytes, framed
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
 from leasehold.drivers.remote.mirror import Mirror, Outgoing, Sent
@@ -92,7 +92,7 @@ async def push_anew(place: RemotePlace, mirror: Mirror, context: Context, worksp
         rest |= {path for path in (b".git/index",) if path in ours}
         chunks = tar_chunks(mirror.top, rest, context.check, context.progress, closed=sink.closed)
         await feed_chunks(session, context, chunks)
-        return made, ours, await session.stdout.read()
+        return made, ours, await answered(session)
 
     made, ours, said = await converse(place.link, place.script(_PUSH, context, ANEW="yes"), context, talk)
     await _settle(place, mirror, context, ours, parse(said))
@@ -119,7 +119,7 @@ async def push(
     async def talk(session: Session) -> bytes:
         await feed_bytes(session, names)
         await feed_chunks(session, context, tar_chunks(mirror.top, wanted, context.check, context.progress))
-        return await session.stdout.read()
+        return await answered(session)
 
     said = await converse(place.link, place.script(_PUSH, context, ANEW=""), context, talk)
     await _settle(place, mirror, context, ours, parse(said))
@@ -220,7 +220,7 @@ async def _fetch(
             return receiving.received
 
         _, received = await asyncio.gather(feed_bytes(session, names), mirror.held(receive))
-        await session.stdout.read()
+        await answered(session)
         return received
 
     script = place.script(PULL, context)

@@ -24,6 +24,9 @@ HEAD = struct.Struct(">cII")
 WINDOW_SIZE = 1 << 20
 """Bytes of one stream that may be under way unread."""
 
+MOST = 16 * WINDOW_SIZE
+"""Bytes of one frame that are waited for: no frame is so long."""
+
 
 def pack(kind: bytes, number: int, data: bytes = b"") -> bytes:
     """A frame."""

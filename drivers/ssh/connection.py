@@ -172,8 +172,8 @@ class Connection:
 class SshSession(ProcessSession):
     """A session over a shared connection."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        super().__init__(process)
+    def __init__(self, process: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport) -> None:
+        super().__init__(process, transport)
         self._release: tuple[Connection, Path] | None = None
 
     @classmethod

@@ -2,12 +2,14 @@
 
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from bench import print_of, sh
 from leasehold.drivers import Stopped
 from leasehold.drivers.errors import Damaged
+from leasehold.drivers.keeping import keep_archive
 from leasehold.drivers.local.file_tree import identify
 from leasehold.drivers.manifest import differences, scan
 from leasehold.drivers.merge import Verdict, judge
@@ -142,3 +144,17 @@ def test_nothing_is_written_outside_or_into_a_repositorys_own_folder(tmp_path: P
         trees.bring()
     remove_traces(trees.items, trees.here)
     assert print_of(tmp_path) == before
+
+
+@pytest.mark.parametrize(("path", "swapped"), [(b"d/x", "d"), (b"d/e/y", "d/e"), (b"z", "z")])
+def test_nothing_is_read_through_a_link_that_was_put_there_meanwhile(tmp_path: Path, path: bytes, swapped: str) -> None:
+    trees = Trees(tmp_path, "true", "mkdir -p d/e; echo x > d/x; echo y > d/e/y; echo z > z")
+    sh(tmp_path, "mkdir -p ours/d/e; for f in d/x d/e/y z; do echo secret > ours/$f; done")
+    sh(trees.there, f"rm -r {swapped}; ln -s {tmp_path}/ours/{swapped} {swapped}")
+    trees.items = [item for item in trees.items if item.path == path]
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        trees.bring()
+    assert "secret" not in sh(trees.here, "cat $(find . -type f) /dev/null")
+    with suppress(NotADirectoryError):  # a link in the place of the file itself is kept as one
+        kept = keep_archive(tmp_path / "state", "lease", trees.there, [path], (), go_on)
+        assert sh(tmp_path, f"tar -tvzf {kept.where} changed/z").startswith("l")
