@@ -76,11 +76,11 @@ class Mirror:
         return bool((self._place.realized() or {}).get("ended"))
 
     async def make(
-        self, workspace: Workspace, tags: Tags, emit: Callable[[bytes], None] | None = None
+        self, workspace: Workspace, tags: Tags, emit: Callable[[bytes, Callable[[], None]], None] | None = None
     ) -> tuple[Realization, TarSink | None]:
         """Make the mirror of a workspace anew. What a run changed in an earlier one is kept.
 
-        ``emit`` gets all that belongs at the place as a tar stream, as it is copied.
+        ``emit`` gets all that belongs at the place as a tar stream, as it is copied, and what to check as it waits.
         """
 
         def work(place: Place, context: Context) -> tuple[Realization, TarSink | None]:
@@ -91,7 +91,7 @@ class Mirror:
             if emit is not None:
                 source = workspace.path.resolve()
                 stay = self.staying(source, place.git(source, context)) if source.is_dir() else set()
-                sink = TarSink(emit, lambda path: below(path, stay))
+                sink = TarSink(lambda chunk: emit(chunk, context.check), lambda path: below(path, stay))
             made = MirrorCopy(sink).make(place, workspace, context)
             if sink is not None:
                 sink.finish()

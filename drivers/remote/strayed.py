@@ -116,7 +116,7 @@ async def _keep(
             missing = set(changed)
             try:
                 # A list of names may be too long for one archive: then several come, one behind the other.
-                with tarfile.open(fileobj=Incoming(session, loop), mode="r|", ignore_zeros=True) as tar:
+                with tarfile.open(fileobj=Incoming(session, loop, context.check), mode="r|", ignore_zeros=True) as tar:
                     yield from taken(tar, context, notes, missing=missing)
             except tarfile.ReadError as error:
                 if len(missing) < len(changed):

@@ -7,6 +7,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.command import Command, Outcome, Output, Result
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Gone, Refused
+from leasehold.drivers.errors import DriverError, Gone, Refused
 from leasehold.drivers.local.target import copy_to
 from leasehold.drivers.remote.admission import leads_out
 from leasehold.drivers.remote.asking import MOST_ANSWERED, answered, converse
@@ -92,6 +93,9 @@ try mkdir -p "$D/run"
 fed >"$D/run/$T" || say unavailable "$D/run cannot be written"
 """
 
+# The terminal's way may have failed before it was read.
+_FORGET = 'rm -f "$D/run/$T"\n'
+
 
 class RemoteTarget:
     """Executes at a place, in the realized folder; relative paths start there.
@@ -139,14 +143,17 @@ class RemoteTarget:
         context = self._timed()
         loop = asyncio.get_running_loop()
         with tempfile.TemporaryDirectory(prefix="leasehold-get-") as folder:
-            receiving = Receiving(Path(folder) / "got", None, check=context.check, link=_stays)
 
-            async def talk(session: Session) -> bool:
-                await off_loop(context, lambda _: receiving.run(Incoming(session, loop)))
-                return True
+            async def talk(session: Session) -> Receiving:
+                def receive(context: Context) -> Receiving:
+                    receiving = Receiving(Path(folder) / "got", None, check=context.check, link=_stays)
+                    receiving.run(Incoming(session, loop, context.check))
+                    return receiving
+
+                return await off_loop(context, receive)
 
             script = self._script(_GET, context, P=_plain(path), N=shown(path))
-            await converse(self._place.link, script, context, talk)
+            receiving = await converse(self._place.link, script, context, talk)
             await off_loop(context, lambda _: _settle(receiving, dest))
 
     async def read(self, path: str, limit: int | None = None) -> bytes:
@@ -183,16 +190,19 @@ class RemoteTarget:
         name = f"terminal-{uuid.uuid4().hex}"
         words = [f"export {key}={shlex.quote(value)}\n" for key, value in {**self._env, **command.env}.items()]
         context = self._timed()
-        await self._place.ask(_LEAVE, context, feed="".join(words).encode("utf-8", "surrogateescape"), T=name)
         argv = ("bash", "-c", *command.argv) if command.shell else command.argv
         text = f"{_TERMINAL}cd {shlex.quote(command.cwd or '.')} || exit 1\nexec {shlex.join(argv)}\n"
         script = self._script(text, context, T=name, M=self._place.key)
-        attached = self._place.link.attach(script, command.streams)
         try:
-            code = await asyncio.wait_for(attached, command.timeout)
+            await self._place.ask(_LEAVE, context, feed="".join(words).encode("utf-8", "surrogateescape"), T=name)
+            code = await asyncio.wait_for(self._place.link.attach(script, command.streams), command.timeout)
         except TimeoutError:
             lasted = time.monotonic() - begun
             return Result(None, None, Output(), Output(), Outcome.TIMED_OUT, None, lasted)
+        finally:
+            with suppress(DriverError):  # it is gone with its place, or with the terminal's first words
+                soon = replace(context, deadline=time.monotonic() + _CLOSING)
+                await self._place.ask(_FORGET, soon, T=name)
         return Result(code, None, Output(), Output(), Outcome.EXITED, None, time.monotonic() - begun)
 
 

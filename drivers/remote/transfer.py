@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from leasehold.drivers.blocking import off_loop
@@ -18,7 +18,7 @@ from leasehold.drivers.remote.mirror import Mirror, Outgoing, Sent
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.receiving import Receiving
 from leasehold.drivers.remote.sending import tar_chunks
-from leasehold.drivers.remote.streaming import Incoming, feed_chunks
+from leasehold.drivers.remote.streaming import Incoming, awaited, feed_chunks
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Realization, Workspace
 
@@ -77,9 +77,9 @@ async def push_anew(place: RemotePlace, mirror: Mirror, context: Context, worksp
     loop = asyncio.get_running_loop()
 
     async def talk(session: Session) -> tuple[Realization, Outgoing, bytes]:
-        def emit(chunk: bytes) -> None:
+        def emit(chunk: bytes, check: Callable[[], None]) -> None:
             try:
-                asyncio.run_coroutine_threadsafe(session.write(framed(chunk)), loop).result()
+                awaited(session.write(framed(chunk)), loop, check)
             except ConnectionError as error:
                 raise cut() from error
 
@@ -216,7 +216,7 @@ async def _fetch(
     async def talk(session: Session) -> set[bytes]:
         def receive(local: Place, context: Context) -> set[bytes]:
             receiving = Receiving(local.tree, frozenset(wanted), check=context.check, link=link)
-            receiving.run(Incoming(session, loop))
+            receiving.run(Incoming(session, loop, context.check))
             return receiving.received
 
         _, received = await asyncio.gather(feed_bytes(session, names), mirror.held(receive))

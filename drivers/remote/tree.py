@@ -42,7 +42,12 @@ class RemoteTree:
     ) -> Realization:
         """Put a workspace there; what an earlier call left is made anew."""
         mirror = self._mirror()
-        standing, theirs = await asyncio.gather(self.place.demand(self.context), self._pulled(mirror))
+        pulling = asyncio.ensure_future(self._pulled(mirror))
+        try:
+            standing, theirs = await self.place.demand(self.context), await pulling
+        finally:
+            pulling.cancel()
+            await asyncio.gather(pulling, return_exceptions=True)
         await self.place.renew(standing, self.context)
         ended = Ended()
         if standing.realized and theirs is None:

@@ -1,5 +1,6 @@
 """The verbs that all drivers over a link have from one place."""
 
+import asyncio
 import os
 import shutil
 import time
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 from bench import kept_file, sh
 from leasehold.drivers.capabilities import Mode
-from leasehold.drivers.command import Command
+from leasehold.drivers.command import Command, Streams
 from leasehold.drivers.context import Context
-from leasehold.drivers.errors import Conflict, Unavailable
+from leasehold.drivers.errors import Conflict, Gone, Unavailable
 from leasehold.drivers.place import Condition, Handle, PlaceRequest, Released, ReleaseMode, Tags
+from leasehold.drivers.remote.link import Link
 from leasehold.drivers.remote.place import RemotePlace
+from leasehold.drivers.remote.process_link import ProcessLink
 from leasehold.drivers.ssh import SshConfig
 from leasehold.drivers.workspace import Realization, Workspace
 from shell import ShellDriver
@@ -115,3 +118,33 @@ async def test_a_removal_that_was_torn_is_finished(bench: Bench, monkeypatch: py
     [kept] = (await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context)).kept
     assert sh(bench.source, f"git show {kept.where}:a") == "work"
     assert not (bench.root / KEY).exists()
+
+
+class NoTerminal(ShellDriver):
+    """Whose way to a terminal fails."""
+
+    def _connection(self, config: SshConfig) -> Link:
+        return ProcessLink("here", [], terminal=["/nonexistent/program"])
+
+
+async def test_variables_for_a_terminal_that_never_came_do_not_stay(bench: Bench) -> None:
+    bench.driver = NoTerminal()
+    handle, realization = await bench.make()
+    ours, theirs = os.openpty()
+    target = await bench.driver.target(handle, realization, bench.context)
+    try:
+        with pytest.raises(Unavailable, match="cannot be started"):
+            await target.execute(Command(("sh",), streams=Streams(theirs, theirs, theirs), terminal=True))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    await target.close()
+    assert [path.name for path in (bench.root / KEY / "run").iterdir() if path.name.startswith("terminal")] == []
+
+
+async def test_a_place_that_is_gone_leaves_nothing_under_way(bench: Bench) -> None:
+    handle, _ = await bench.make()
+    shutil.rmtree(bench.root / KEY)
+    with pytest.raises(Gone):
+        await bench.driver.realize(handle, Workspace(bench.source, Mode.COPY), bench.context)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
