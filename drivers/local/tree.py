@@ -24,6 +24,10 @@ class Ended:
     notes: tuple[str, ...] = ()
     stays: bool = False
 
+    def also(self, more: "Ended") -> "Ended":
+        """Both, of which the other came later."""
+        return replace(self, kept=self.kept + more.kept, notes=self.notes + more.notes)
+
     def noting(self, notes: tuple[str, ...]) -> "Ended":
         return replace(self, notes=self.notes + notes)
 

@@ -207,15 +207,15 @@ class Agency:
             del self._said[:-_MOST_SAID]
 
 
-def raised(report: Mapping[str, Any]) -> Exception:
+def raised(report: Mapping[str, Any], link: Link) -> Exception:
     """The error that the agent tells of."""
     name, message = report["raised"], report["message"]
     if name == "ValueError":
         return ValueError(message)
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, DriverError):
-        return error_of(kind, message, report["hint"])
-    return error_of(Unavailable, message, report["hint"])
+        return error_of(kind, message, report["hint"], contained=link.contained)
+    return error_of(Unavailable, message, report["hint"], contained=link.contained)
 
 
 @functools.cache

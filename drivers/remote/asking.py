@@ -172,19 +172,22 @@ def meaning(link: Link, code: int | None, said: bytes) -> DriverError:
         for line in reversed(said.splitlines()):
             if line.startswith(_SAID):
                 kind, _, message = line.removeprefix(_SAID).decode("utf-8", "backslashreplace").partition(": ")
-                return error_of(_KINDS.get(kind, Unavailable), message)
+                return error_of(_KINDS.get(kind, Unavailable), message, contained=link.contained)
     failure = link.failure(code, text)
     if failure is not None:
         return failure
     last = text.splitlines()[-1] if text else f"exit status {code}"
-    return error_of(Unavailable, f"{link.name}: {shown(last)}")
+    return error_of(Unavailable, f"{link.name}: {shown(last)}", contained=link.contained)
 
 
-def error_of(kind: type[DriverError], message: str, hint: str = "") -> DriverError:
-    """An error that the far side tells of, with what can be done about it."""
+def error_of(kind: type[DriverError], message: str, hint: str = "", *, contained: bool) -> DriverError:
+    """An error that the far side tells of, with what can be done about it.
+
+    ``contained``: a run there may have written any epoch, and none that it names tells anything of the store.
+    """
     hint = hint or _HINTS.get(kind, "") or next((hint for sign, hint in _SYSTEM.items() if sign in message), "")
     if kind is Stale:
-        return Stale(message, seen=_seen(message), hint=hint)
+        return Stale(message, seen=None if contained else _seen(message), hint=hint)
     return kind(message, hint=hint)
 
 

@@ -58,6 +58,10 @@ class RemoteDriver(ABC):
     async def end(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
         """As ``release``; ``listed`` are the tags that the place has to bear still, where it was listed."""
 
+    async def guard(self, handle: Handle, context: Context) -> None:
+        """Raise ``Stale`` where what holds the place has seen a newer epoch: a word within is none on that."""
+        return
+
     async def trouble(self, handle: Handle, context: Context) -> Observed | None:
         """What is wrong with what holds the place; none where the place can be looked at."""
         return None
@@ -92,6 +96,7 @@ class RemoteDriver(ABC):
         place = self.reached(handle, context)
         if workspace.mode is not Mode.COPY:
             raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
+        await self.guard(handle, context)
         return await RemoteTree(place, context).realize(
             workspace,
             transport=self.transport,
@@ -102,6 +107,7 @@ class RemoteDriver(ABC):
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
         place = self.reached(handle, context)
+        await self.guard(handle, context)
         await place.demand(context)
         own = await asyncio.to_thread(_variables, context.config, context)
         return RemoteTarget(
@@ -121,11 +127,13 @@ class RemoteDriver(ABC):
 
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
         place = self.reached(handle, context)
+        await self.guard(handle, context)
         await place.demand(context)
         await RemoteTree(place, context).baseline()
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         place = self.reached(handle, context)
+        await self.guard(handle, context)
         await place.demand(context)
         return await RemoteTree(place, context).sync_back()
 

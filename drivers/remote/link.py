@@ -35,9 +35,15 @@ class Link(Protocol):
 
     Attributes:
         name: what the place is called in a message.
+        contained: what holds the place is kept apart from what runs there, and knows the epochs itself.
     """
 
     name: str
+
+    @property
+    def contained(self) -> bool:
+        """See above."""
+        ...
 
     async def open(self, script: str) -> Session:
         """Run POSIX shell text (``sh -c``). It may be seen by others at the place: no secrets in it.

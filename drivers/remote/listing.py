@@ -17,18 +17,21 @@ _SPECIAL = "!"
 
 # Names and facts apart: a name may hold any byte but NUL, and no `stat` writes one. A digest of the names, taken
 # again, says that the two fit. Nothing is written: the disk may be full. Two changes within a tick of the clock
-# bear one time: what was written just now is let grow older before it is looked at.
+# bear one time: what was written just now is let grow older before it is looked at. What is nested deeper than the
+# system takes a path is left out: nobody can read it by name.
 LIST = r"""
 listed() {
   [ -d "$D/tree" ] || say gone "the tree of the place $K is gone"
   cd "$D/tree" || say unavailable "$D/tree cannot be entered"
   pause
   find . -mindepth 1 >/dev/null 2>&1 || chmod -R u+rwX . 2>/dev/null
-  find . -mindepth 1 -print0
+  found
   printf '\000'
-  find . -mindepth 1 -print0 | xargs -0 stat -c '%f %s %i %y %z' 2>/dev/null
-  find . -mindepth 1 -print0 | md5sum
+  found | xargs -0 stat -c '%f %s %i %y %z' 2>/dev/null
+  found | md5sum
 }
+found() { LC_ALL=C find . -mindepth 1 -path "$far*" -prune -o -print0; }
+far=$(printf '%4000s' '' | tr ' ' '?')
 """
 
 # How the tree stood when the run began: a machine without a mirror of it tells the changes by that.

@@ -67,6 +67,8 @@ class ProcessLink:
     ``terminal`` is the prefix for a terminal of the place's own; ``env`` the near process's environment.
     """
 
+    contained = False
+
     def __init__(
         self,
         name: str,

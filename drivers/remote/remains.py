@@ -4,6 +4,7 @@ import json
 
 from leasehold.drivers.command import record_name
 from leasehold.drivers.context import Context
+from leasehold.drivers.errors import Damaged
 from leasehold.drivers.remains import demand_ended
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.shell_runner import TREE
@@ -38,8 +39,11 @@ async def end_remains(place: RemotePlace, marker: str, context: Context) -> tupl
     said = await place.ask(_END, context, M=marker, S=f"{seconds:.1f}")
     if not said.strip():
         return ()
-    survivors = json.loads(said)
-    return None if survivors is None else tuple(survivors)
+    try:
+        survivors = json.loads(said)
+        return None if survivors is None else tuple(int(survivor) for survivor in survivors)
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"what still runs at the place {place.key} is told in no known way: {error}") from error
 
 
 async def quieted(place: RemotePlace, context: Context, *, last: bool = False) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class RemoteSupervision:
             why = await agency.why()
             return Result(None, None, hearing.stdout, hearing.stderr, Outcome.TARGET_LOST, None, lasted, lost=why)
         if "raised" in report:
-            raise raised(report)
+            raise raised(report, self._place.link)
         return _result(report, hearing)
 
     async def detach(self) -> None:

@@ -1,6 +1,8 @@
 """A workspace at a place: put there, brought back, and what was not brought back kept."""
 
 import asyncio
+import tarfile
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +14,7 @@ from leasehold.drivers.place import Released
 from leasehold.drivers.remote.listing import Listing
 from leasehold.drivers.remote.mirror import Mirror
 from leasehold.drivers.remote.place import RemotePlace, Standing
+from leasehold.drivers.remote.remains import quieted
 from leasehold.drivers.remote.strayed import NO_MIRROR, keep_strayed, mark_baseline
 from leasehold.drivers.remote.transfer import pull, push, push_anew
 from leasehold.drivers.shown import shown
@@ -92,18 +95,36 @@ class RemoteTree:
         ``remove`` says whether anything was there, ``before`` what was kept and noted already. Raises where
         something cannot be kept: then nothing goes.
         """
-        before = before or Ended()
         ended = await self._kept(standing)
+        return await self.finish((before or Ended()).also(ended), remove)
+
+    async def finish(self, ended: Ended, remove: Callable[[], Awaitable[bool]]) -> Released:
+        """``remove`` the place, of which all is kept, and forget its mirror."""
         was_there = await remove()
         await self.forget()
-        return Released(was_there, kept=before.kept + ended.kept, notes=before.notes + ended.notes)
+        return Released(was_there, kept=ended.kept, notes=ended.notes)
 
-    async def _kept(self, standing: Standing | None) -> Ended:
+    async def keep_within(self) -> Ended:
+        """End what runs at a contained place, and keep what was not brought back, by what is said within.
+
+        Takes half of the time that is left, and raises a ``DriverError`` for whatever it comes to: a run may have
+        made its place say anything, or nothing.
+        """
+        context = replace(self.context, deadline=time.monotonic() + self.context.remaining() / 2)
+        try:
+            standing = await self.place.find(context)
+            notes = () if standing is None else await quieted(self.place, context, last=True)
+            return Ended(notes=notes).also(await RemoteTree(self.place, context)._kept(standing, strict=True))
+        except (ValueError, TypeError, LookupError, tarfile.TarError) as error:
+            raise Damaged(f"nobody can tell what the place says: {error}") from error
+
+    async def _kept(self, standing: Standing | None, *, strict: bool = False) -> Ended:
+        """``strict``: what is damaged there is raised, and not noted."""
         mirror = self._mirror()
         notes: list[str] = []
         if not mirror.stands():
             ended = await mirror.end()
-            return await self._strayed(standing) if standing is not None and standing.realized else ended
+            return await self._strayed(standing, strict=strict) if standing and standing.realized else ended
         if standing is not None and not standing.lost and not mirror.ended():
             try:
                 _, notes = await pull(self.place, mirror, self.context, new=True, strict=False)
@@ -111,7 +132,7 @@ class RemoteTree:
                 notes = [f"nothing more could be kept: {error}"]
             except Damaged as error:
                 # No mirror can be made of it. Its files can still be kept as they are.
-                ended = await self._strayed(standing, f"{_UNREADABLE} ({error})")
+                ended = await self._strayed(standing, f"{_UNREADABLE} ({error})", strict=strict)
                 if ended.kept:
                     return ended
                 notes = list(ended.notes)
@@ -121,14 +142,16 @@ class RemoteTree:
         """Remove what is left of the mirror."""
         await self._mirror().remove()
 
-    async def _strayed(self, standing: Standing, why: str = NO_MIRROR) -> Ended:
+    async def _strayed(self, standing: Standing, why: str = NO_MIRROR, *, strict: bool = False) -> Ended:
         """Keep what changed at a place that no mirror serves, as on another machine: its files, as they are there.
 
-        A place that sends even then what may not come cannot hold its end up by that.
+        A place that sends even then what may not come cannot hold its end up by that, unless it is ``strict``.
         """
         try:
             return await keep_strayed(self.place, standing.tags.lease_id, self.context, why)
         except Damaged as error:
+            if strict:
+                raise
             return Ended(notes=(f"what the place sent could not be kept: {error}",))
 
     def _mirror(self) -> Mirror:

@@ -51,6 +51,8 @@ class Connection:
     have another one opened. It is a process of the system's ``ssh`` that ends a minute after its last session.
     """
 
+    contained = False
+
     def __init__(self, config: SshConfig) -> None:
         self._config = config
         self._opening = asyncio.Lock()

@@ -11,6 +11,8 @@ class DockerDriver(ContainerDriver):
     kind = Kind(
         program="docker",
         address=("--host",),
+        variable="DOCKER_HOST",
+        identity="{{.ID}} {{.DockerRootDir}}",
         start="start the engine: systemctl start docker; or set host, and look that you may use its socket",
         install="install it: apt-get install docker.io",
         init=lambda: True,

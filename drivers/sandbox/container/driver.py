@@ -15,7 +15,7 @@ from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Health
-from leasehold.drivers.errors import Conflict, Damaged, Gone, Refused, Unavailable
+from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Refused, Stale, Unavailable
 from leasehold.drivers.keeping import keep_members, remove_old_archives
 from leasehold.drivers.local.fence import Fence, remove_old_fences
 from leasehold.drivers.local.tree import Ended
@@ -65,7 +65,7 @@ class ContainerDriver(RemoteDriver):
     kind: ClassVar[Kind]
 
     def capabilities(self, config: ContainerConfig) -> Capabilities:
-        here = (config.host or os.environ.get("DOCKER_HOST") or "unix://").startswith("unix://")
+        here = (config.host or os.environ.get(self.kind.variable) or "unix://").startswith("unix://")
         return Capabilities(
             Transport.SANDBOX,
             modes=(Mode.COPY,),
@@ -89,10 +89,13 @@ class ContainerDriver(RemoteDriver):
         return await look_at_engine(lambda check: Engine(self.kind, None, check))
 
     def reached(self, handle: Handle, context: Context) -> RemotePlace:
-        return self._place(self._key_of(handle), context)
+        return self._place(self._key_of(handle), context, _pinned(handle))
+
+    async def guard(self, handle: Handle, context: Context) -> None:
+        Fence(_root(context), self._key_of(handle)).check(context.epoch)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
-        def work(engine: Engine, context: Context) -> Container:
+        def work(engine: Engine, context: Context) -> tuple[Container, str]:
             self._tidy(context)
             container = self._create(engine, key, tags, context) or engine.find(_named(key))
             if container is None:
@@ -101,10 +104,10 @@ class ContainerDriver(RemoteDriver):
                 raise Conflict(f"the container {container.name} is no place of this ledger", hint="remove or rename it")
             if not container.running:
                 _wake(engine, container)
-            return container
+            return container, engine.identity()
 
-        container = await self._fenced(key, context, work)
-        place = self._place(key, context)
+        container, identity = await self._fenced(key, context, work)
+        place = self._place(key, context, identity)
         try:
             await place.make(tags, {}, context)
         except Unavailable as error:
@@ -113,29 +116,33 @@ class ContainerDriver(RemoteDriver):
             # Commands run as a user that is not root: the folder of places is root's, until it is opened.
             await self._asked(context, lambda engine: engine.call("exec", "--user", "0", container.id, *_OPEN))
             await place.make(tags, {}, context)
-        return self._handle(container, context)
+        return self._handle(container, identity)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
         key = key if handle is None else self._key_of(handle)
 
-        def work(engine: Engine, context: Context) -> Container | None:
-            return engine.find(_named(key))
+        def work(engine: Engine, context: Context) -> tuple[Container, str] | None:
+            container = engine.find(_named(key))
+            return None if container is None else (container, engine.identity())
 
         try:
-            container = await self._fenced(key, context, work, refuse=True)
-            if container is None:
-                await RemoteTree(self._place(key, context), context).forget()
+            found = await self._fenced(key, context, work, _pinned(handle), refuse=True)
+            place = self._place(key, context, _pinned(handle))
+            if found is None:
+                await RemoteTree(place, context).forget()
                 return Absent()
+            container, identity = found
             if container.labels.get(DRIVER) != self.name:
                 return Unknown(f"the container {container.name} is none of ours")
             if container.running:
-                await self._place(key, context).find(context)
+                with suppress(Stale, Conflict, Damaged):  # whatever it says, it can be ended from outside
+                    await place.find(context)
         except (Conflict, Damaged, Unavailable) as error:
             return Unknown(str(error))
-        return Found(self._handle(container, context))
+        return Found(self._handle(container, identity))
 
     async def trouble(self, handle: Handle, context: Context) -> Observed | None:
-        container = await self._asked(context, lambda engine: engine.find(handle.place))
+        container = await self._asked(context, lambda engine: engine.find(handle.place), _pinned(handle))
         if container is None:
             return Observed(Condition.GONE, f"the container {handle.place} is gone")
         if not container.running:
@@ -148,21 +155,21 @@ class ContainerDriver(RemoteDriver):
             if container is not None and not container.running:
                 _wake(engine, container)
 
-        await self._fenced(self._key_of(handle), context, wake)
+        await self._fenced(self._key_of(handle), context, wake, _pinned(handle))
         return await super().sync_back(handle, realization, context)
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         wanted = {DRIVER: self.name, LEDGER: ledger}
-        for container in await self._asked(context, lambda engine: engine.labelled(wanted)):
+        listed, identity = await self._asked(context, lambda engine: (engine.labelled(wanted), engine.identity()))
+        for container in listed:
             with suppress(Damaged):
                 tags = tags_of(container)
-                handle = self._handle(container, context)
+                handle = self._handle(container, identity)
                 yield Resource(self.name, handle.place, tags, handle, detail=container.trouble)
 
     async def end(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
-        key = self._key_of(handle)
-        place, notes, standing = self._place(key, context), list[str](), None
-        kept: list[Kept] = []
+        key, pinned, place = self._key_of(handle), _pinned(handle), self.reached(handle, context)
+        notes, kept = list[str](), list[Kept]()
 
         def begin(engine: Engine, context: Context) -> Container | None:
             container = engine.find(_named(key))
@@ -181,30 +188,29 @@ class ContainerDriver(RemoteDriver):
                 return container
             return replace(container, status="running")
 
-        container = await self._fenced(key, context, begin)
-        if container is not None and container.running:
-            try:
-                standing = await place.find(context)
-                if standing is not None:
-                    notes.extend(await quieted(place, context, last=mode is ReleaseMode.DESTROY))
-            except Unavailable as error:
-                # As when the engine's disk is full: what it has filled, nothing within could ever empty.
-                if mode is not ReleaseMode.DESTROY:
-                    raise
-                standing = None
-                notes.append(f"the container {container.name} cannot be entered: {error}")
-                kept.extend(await self._fenced(key, context, partial(_kept_unentered, container, notes)))
+        container = await self._fenced(key, context, begin, pinned)
         if mode is not ReleaseMode.DESTROY:
             if container is None:
                 raise Gone(f"the place {key} is gone: there is nothing to keep")
+            if container.running and await place.find(context) is not None:
+                notes.extend(await quieted(place, context))
             return Released(open_with=self._opened(container, key, context), notes=tuple(notes))
 
         async def remove() -> bool:
             if container is not None:
-                await self._fenced(key, context, lambda engine, _: engine.remove(container.id), ends=True)
+                await self._fenced(key, context, lambda engine, _: engine.remove(container.id), pinned, ends=True)
             return container is not None
 
-        return await RemoteTree(place, context).end(standing, remove, Ended(tuple(kept), tuple(notes)))
+        tree = RemoteTree(place, context)
+        if container is not None and container.running:
+            try:
+                return await tree.finish(await tree.keep_within(), remove)
+            except DriverError as error:
+                # Whatever its run made of it, or filled that nothing within could ever empty: it ends.
+                context.check()
+                notes.append(f"the container {container.name} cannot be entered: {error}")
+                kept.extend(await self._fenced(key, context, partial(_kept_unentered, container, notes), pinned))
+        return await tree.end(None, remove, Ended(tuple(kept), tuple(notes)))
 
     def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container | None:
         """The container, made; none where one of its name is there already. An image that is missing is pulled."""
@@ -237,6 +243,7 @@ class ContainerDriver(RemoteDriver):
         key: str,
         context: Context,
         work: Callable[[Engine, Context], T],
+        pinned: str | None = None,
         *,
         refuse: bool = False,
         ends: bool = False,
@@ -250,7 +257,7 @@ class ContainerDriver(RemoteDriver):
         def held(context: Context) -> T:
             standing = True
             with Fence(root, key).held(context, stands=lambda: standing) as fence:
-                engine = self._engine(context, fence.descriptor)
+                engine = self._engine(context, pinned, fence.descriptor)
                 answer = work(engine, context)
                 standing = not (ends or (refuse and answer is None))
                 if refuse and not standing:
@@ -259,8 +266,8 @@ class ContainerDriver(RemoteDriver):
 
         return await off_loop(context, held)
 
-    async def _asked(self, context: Context, ask: Callable[[Engine], T]) -> T:
-        return await off_loop(context, lambda context: ask(self._engine(context)))
+    async def _asked(self, context: Context, ask: Callable[[Engine], T], pinned: str | None = None) -> T:
+        return await off_loop(context, lambda context: ask(self._engine(context, pinned)))
 
     def _key_of(self, handle: Handle) -> str:
         key = str(handle.data.get("key", ""))
@@ -268,16 +275,17 @@ class ContainerDriver(RemoteDriver):
             raise Damaged(f"this is no handle of a place of {self.name}: {handle.place}")
         return key
 
-    def _place(self, key: str, context: Context) -> RemotePlace:
-        return RemotePlace(ContainerLink(self._engine(context), _named(key)), ROOT, key)
+    def _place(self, key: str, context: Context, identity: str | None) -> RemotePlace:
+        return RemotePlace(ContainerLink(self._engine(context), _named(key)), ROOT, key, identity or "")
 
-    def _engine(self, context: Context, *locks: int) -> Engine:
+    def _engine(self, context: Context, pinned: str | None = None, *locks: int) -> Engine:
         config: ContainerConfig = context.config
-        return Engine(self.kind, config.host, context.check, locks)
+        return Engine(self.kind, config.host, context.check, locks, pinned)
 
-    def _handle(self, container: Container, context: Context) -> Handle:
+    def _handle(self, container: Container, identity: str) -> Handle:
         key = tags_of(container).key
-        return Handle(self.name, container.name, {"key": key, "folder": f"{ROOT}/{key}", "container": container.id})
+        data = {"key": key, "folder": f"{ROOT}/{key}", "container": container.id, "engine": identity}
+        return Handle(self.name, container.name, data)
 
     def _opened(self, container: Container, key: str, context: Context) -> str:
         inner = f"cd {ROOT}/{key}/tree 2>/dev/null; command -v bash >/dev/null && exec bash; exec sh"
@@ -303,19 +311,31 @@ def _kept_unentered(container: Container, notes: list[str], engine: Engine, cont
     Raises where it cannot be read: then nothing may be destroyed.
     """
     tags = tags_of(container)
+    if container.running:
+        with suppress(DriverError):  # what cannot be held still is read as it is
+            engine.call("pause", container.id)
     with tempfile.TemporaryFile() as file:
         if not engine.copy(container.id, f"{ROOT}/{tags.key}/tree", file):
             return ()
         file.seek(0)
         with tarfile.open(fileobj=file) as tar:
             members = taken(tar, context, notes, prefix="tree/")
-            kept = keep_members(context.state_folder, tags.lease_id, members, ())
+            try:
+                kept = keep_members(context.state_folder, tags.lease_id, members, ())
+            except Damaged as error:
+                notes.append(f"what is there could not be kept: {error}")
+                return ()
     notes.append("its whole tree is kept")
     return (kept,)
 
 
 def _named(key: str) -> str:
     return f"leasehold-{key}"
+
+
+def _pinned(handle: Handle | None) -> str | None:
+    """The identity of the engine that has a handle's container, where it says so."""
+    return None if handle is None else handle.data.get("engine")
 
 
 def _root(context: Context) -> Path:

@@ -45,10 +45,15 @@ class NoImage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What differs between engines: program, the words that name an address, and how one is started."""
+    """What differs between engines: program, the words and the variable that name an address, how one is started.
+
+    ``identity`` is asked of ``info``: what tells one engine's containers from another's.
+    """
 
     program: str
     address: tuple[str, ...]
+    variable: str
+    identity: str
     start: str
     install: str
     init: Callable[[], bool]
@@ -75,12 +80,14 @@ class Engine:
 
     ``locks`` are descriptors that what creates and removes gets too: what is locked by them stays so while it
     works for a caller that was killed. (What starts does not: it leaves a process behind that would keep them.)
+    ``pinned`` is the identity of the engine that has the containers in question: no other can say that one is gone.
     """
 
     kind: Kind
     host: str | None
     check: Callable[[], None]
     locks: tuple[int, ...] = ()
+    pinned: str | None = None
 
     @property
     def words(self) -> list[str]:
@@ -93,9 +100,18 @@ class Engine:
             return self._said("version", "--format", "{{.Server.Version}}")
         return self._said("version", "--format", "{{.Client.Version}}")
 
+    def identity(self) -> str:
+        """What tells this engine from others."""
+        return self._said("info", "--format", self.kind.identity)
+
     def find(self, name: str) -> Container | None:
-        """The container of a name or id."""
+        """The container of a name or id. Raises ``Unavailable`` where another engine than its own answers."""
         found = self.find_all([name])
+        if not found and self.pinned is not None and (here := self.identity()) != self.pinned:
+            raise Unavailable(
+                f"{self.kind.program}: the engine of {name} is {self.pinned}, and another answers: {here}",
+                hint=f"have it answer: the setting host, {self.kind.variable}, or the command line's own context",
+            )
         return found[0] if found else None
 
     def find_all(self, names: Sequence[str]) -> list[Container]:

@@ -8,6 +8,8 @@ from leasehold.drivers.sandbox.container.engine import Engine
 class ContainerLink(ProcessLink):
     """Sessions by the engine's ``exec -i``."""
 
+    contained = True
+
     def __init__(self, engine: Engine, container: str) -> None:
         words = [*engine.words, "exec", "-i"]
         super().__init__(f"{engine.kind.program} {container}", [*words, container], terminal=[*words, "-t", container])

@@ -15,6 +15,8 @@ class PodmanDriver(ContainerDriver):
     kind = Kind(
         program="podman",
         address=("--remote", "--url"),
+        variable="CONTAINER_HOST",
+        identity="{{.Host.Hostname}} {{.Store.GraphRoot}}",
         start="start its service where host names one: systemctl start podman.socket",
         install="install it: apt-get install podman",
         init=lambda: any(path.exists() for path in _INIT),

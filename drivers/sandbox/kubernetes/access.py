@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -69,10 +70,14 @@ class Identity:
 
 
 class Access:
-    """The way to one cluster, for one verb or one target: credentials are read again when they may be stale."""
+    """The way to one cluster, for one verb or one target: credentials are read again when they may be stale.
 
-    def __init__(self, config: KubernetesConfig) -> None:
+    ``pinned`` is where the pod in question stands: its namespace is used, and no other server can say that it is gone.
+    """
+
+    def __init__(self, config: KubernetesConfig, pinned: Mapping[str, Any] | None = None) -> None:
         self._config = config
+        self._pinned = pinned or {}
         self._loaded: Any = None
         self._namespace = "default"
         self._at = 0.0
@@ -89,7 +94,21 @@ class Access:
     @property
     def namespace(self) -> str:
         """Where pods stand, once a client was made."""
-        return self._config.namespace or self._namespace
+        return self._pinned.get("namespace") or self._config.namespace or self._namespace
+
+    @property
+    def server(self) -> str:
+        """The cluster's address, once a client was made."""
+        return str(self._loaded.host)
+
+    def check_absent(self, pod: str) -> None:
+        """Raise ``Unavailable`` where a pod that is not there is at another server."""
+        there = self._pinned.get("server", self.server)
+        if there != self.server:
+            raise Unavailable(
+                f"the pod {pod} is at {there}, and {self.server} is what the kubeconfig names now",
+                hint="have the kubeconfig's context name that cluster, or set kubeconfig and context",
+            )
 
     async def _load(self, library: Any) -> tuple[Any, str]:
         identity = Identity.of(self._config)

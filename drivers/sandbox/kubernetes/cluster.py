@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
@@ -14,10 +16,11 @@ from leasehold.drivers.remote.asking import within
 from leasehold.drivers.sandbox.kubernetes.access import Access
 from leasehold.drivers.sandbox.kubernetes.config import KubernetesConfig
 from leasehold.drivers.sandbox.kubernetes.meaning import meaning, unreached
-from leasehold.drivers.sandbox.kubernetes.naming import EPOCH, selector
+from leasehold.drivers.sandbox.kubernetes.naming import EPOCH, FAILING, selector
 from leasehold.drivers.sandbox.kubernetes.pod import Pod, manifest
 
 _CALL = 30.0
+_INSISTS = 3600.0
 _PAGE = 500
 _LOOK = 0.25
 _MOST_LOOK = 2.0
@@ -39,10 +42,11 @@ class Cluster:
         await self._client.close()
 
     async def find(self, name: str) -> Pod | None:
-        """The pod of a name."""
+        """The pod of a name. Raises ``Unavailable`` where another cluster than its own answers."""
         try:
             return Pod(await self._call("GET", self._path(name), doing=f"the pod {name}"))
         except Gone:
+            self.access.check_absent(name)
             return None
 
     async def create(self, tags: Tags, config: KubernetesConfig) -> bool:
@@ -59,9 +63,8 @@ class Cluster:
         """The pod, with our epoch as the newest that it has seen. Raises ``Stale`` where it has seen a newer one."""
         epoch = self._context.epoch
         while pod.epoch < epoch:
-            change = {"metadata": {"resourceVersion": pod.version, "annotations": {EPOCH: str(epoch)}}}
             try:
-                return Pod(await self._call("PATCH", self._path(pod.name), body=change, doing=f"the pod {pod.name}"))
+                return await self._noted(pod, EPOCH, str(epoch))
             except Conflict:  # it has changed meanwhile
                 found = await self.find(pod.name)
                 if found is None:
@@ -75,6 +78,18 @@ class Cluster:
                 "run leasehold db restored",
             )
         return pod
+
+    async def insists(self, pod: Pod) -> bool:
+        """Whether this pod's end has failed for as long as it may: the first time is noted down at the pod."""
+        now = time.time()
+        if pod.failing_since is None:
+            with suppress(Conflict):  # it has changed meanwhile: the next time, then
+                await self._noted(pod, FAILING, f"{now:.0f}")
+        return now - (pod.failing_since or now) > _INSISTS
+
+    async def _noted(self, pod: Pod, name: str, value: str) -> Pod:
+        change = {"metadata": {"resourceVersion": pod.version, "annotations": {name: value}}}
+        return Pod(await self._call("PATCH", self._path(pod.name), body=change, doing=f"the pod {pod.name}"))
 
     async def started(self, pod: Pod, seconds: float) -> Pod:
         """The pod, once it runs. Raises what it comes to where it never will, or not in this time."""

@@ -3,11 +3,12 @@
 import asyncio
 import shlex
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Health
-from leasehold.drivers.errors import Conflict, Damaged, Gone, Unavailable
+from leasehold.drivers.errors import Conflict, Damaged, DriverError, Gone, Stale, Unavailable
 from leasehold.drivers.keeping import remove_old_archives
 from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import (
@@ -73,7 +74,7 @@ class KubernetesDriver(RemoteDriver):
         return await look_at_machine(KubernetesConfig(image="any"))
 
     def reached(self, handle: Handle, context: Context) -> RemotePlace:
-        return _place(Access(context.config), _key_of(handle), context)
+        return _place(Access(context.config, handle.data), _key_of(handle), context)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         config: KubernetesConfig = context.config
@@ -94,7 +95,7 @@ class KubernetesDriver(RemoteDriver):
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
         key = key if handle is None else _key_of(handle)
         try:
-            async with _cluster(context) as cluster:
+            async with _cluster(context, handle) as cluster:
                 pod = await cluster.find(pod_name(key))
                 if pod is None:  # what a dead caller asked for may still be on its way
                     await asyncio.sleep(min(_SETTLES, context.remaining()))
@@ -102,7 +103,8 @@ class KubernetesDriver(RemoteDriver):
                 if pod is not None:
                     pod = await cluster.fence(pod)
                     if pod.running:
-                        await _place(cluster.access, key, context).find(context)
+                        with suppress(Stale, Conflict, Damaged):  # whatever it says, it can be ended from outside
+                            await _place(cluster.access, key, context).find(context)
                     return Found(_handle(pod, cluster, context))
         except (Conflict, Damaged, Gone, Unavailable) as error:
             return Unknown(str(error))
@@ -110,7 +112,7 @@ class KubernetesDriver(RemoteDriver):
         return Absent()
 
     async def trouble(self, handle: Handle, context: Context) -> Observed | None:
-        async with _cluster(context) as cluster:
+        async with _cluster(context, handle) as cluster:
             pod = await cluster.find(handle.place)
         if pod is None:
             return Observed(Condition.GONE, f"the pod {handle.place} is gone")
@@ -119,28 +121,36 @@ class KubernetesDriver(RemoteDriver):
         return None
 
     async def end(self, handle: Handle, mode: ReleaseMode, context: Context, listed: Tags | None) -> Released:
-        key, notes, standing = _key_of(handle), list[str](), None
-        async with _cluster(context) as cluster:
+        key, notes = _key_of(handle), list[str]()
+        async with _cluster(context, handle) as cluster:
             pod = await cluster.find(handle.place)
             place = _place(cluster.access, key, context)
             if pod is not None:
                 pod.tags.demand(f"the pod {pod.name}", context.ledger, listed)
                 pod = await cluster.fence(pod)
-                if pod.running:
-                    standing = await place.find(context)
-                    if standing is not None:
-                        notes.extend(await quieted(place, context, last=mode is ReleaseMode.DESTROY))
-                elif pod.ended:
-                    notes.append(f"what was not brought back cannot be read: the pod {pod.name} has ended: {pod.state}")
             if mode is not ReleaseMode.DESTROY:
                 if pod is None or pod.ended:
                     raise Gone(f"the pod {handle.place} is gone: there is nothing to keep")
+                if pod.running and await place.find(context) is not None:
+                    notes.extend(await quieted(place, context))
                 return Released(open_with=_opened(pod, cluster, context), notes=tuple(notes))
 
             async def remove() -> bool:
                 return pod is not None and await cluster.remove(pod)
 
-            return await RemoteTree(place, context).end(standing, remove, Ended(notes=tuple(notes)))
+            tree = RemoteTree(place, context)
+            if pod is not None and pod.running:
+                try:
+                    return await tree.finish(await tree.keep_within(), remove)
+                except DriverError as error:
+                    # Whatever its run made of it, it ends; but a node may be out of reach for a while.
+                    context.check()
+                    if not await cluster.insists(pod):
+                        raise
+                    notes.append(f"what was not brought back cannot be read: {error}")
+            elif pod is not None and pod.ended:
+                notes.append(f"what was not brought back cannot be read: the pod {pod.name} has ended: {pod.state}")
+            return await tree.end(None, remove, Ended(notes=tuple(notes)))
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         async with _cluster(context) as cluster:
@@ -148,8 +158,8 @@ class KubernetesDriver(RemoteDriver):
                 yield Resource(DRIVER, pod.name, pod.tags, _handle(pod, cluster, context), detail=pod.state)
 
 
-def _cluster(context: Context) -> Cluster:
-    return Cluster(Access(context.config), context)
+def _cluster(context: Context, handle: Handle | None = None) -> Cluster:
+    return Cluster(Access(context.config, None if handle is None else handle.data), context)
 
 
 def _place(access: Access, key: str, context: Context) -> RemotePlace:
@@ -166,8 +176,8 @@ def _key_of(handle: Handle) -> str:
 
 def _handle(pod: Pod, cluster: Cluster, context: Context) -> Handle:
     key, config = pod.tags.key, context.config
-    data = {"key": key, "folder": f"{config.root}/{key}", "namespace": cluster.access.namespace, "uid": pod.uid}
-    return Handle(DRIVER, pod.name, data)
+    where = {"namespace": cluster.access.namespace, "server": cluster.access.server}
+    return Handle(DRIVER, pod.name, {"key": key, "folder": f"{config.root}/{key}", "uid": pod.uid, **where})
 
 
 def _opened(pod: Pod, cluster: Cluster, context: Context) -> str:

@@ -23,6 +23,8 @@ _KILLED = 128 + signal.SIGKILL  # what a session ends with whose pod is killed
 class PodLink:
     """Sessions by the API's exec. Where one fails, the pod itself is asked why."""
 
+    contained = True
+
     def __init__(self, access: Access, pod: str) -> None:
         self.name = f"the pod {pod}"
         self._access = access

@@ -12,7 +12,7 @@ from leasehold.drivers.place import Tags
 
 MANAGED, MANAGER = "app.kubernetes.io/managed-by", "leasehold"
 LEDGER, KEY, LEASE = "leasehold/ledger", "leasehold/key", "leasehold/lease"
-TAGS, EPOCH = "leasehold/tags", "leasehold/epoch"
+TAGS, EPOCH, FAILING = "leasehold/tags", "leasehold/epoch", "leasehold/failing-since"
 
 _MOST = 63
 _PREFIX = "leasehold-"
@@ -63,7 +63,7 @@ def tags_in(name: str, annotations: Mapping[str, Any]) -> Tags:
     return tags
 
 
-def epoch_in(annotations: Mapping[str, Any]) -> int:
-    """The newest epoch that a pod has seen."""
-    text = str(annotations.get(EPOCH, ""))
+def number_in(annotations: Mapping[str, Any], name: str) -> int:
+    """A number that a pod bears, 0 where it does not."""
+    text = str(annotations.get(name, ""))
     return int(text) if text.isdigit() else 0

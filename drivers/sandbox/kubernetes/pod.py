@@ -7,7 +7,15 @@ from typing import Any
 from leasehold.drivers.errors import DriverError, Gone, Refused
 from leasehold.drivers.place import Tags
 from leasehold.drivers.sandbox.kubernetes.config import KubernetesConfig
-from leasehold.drivers.sandbox.kubernetes.naming import annotations_of, epoch_in, labels_of, pod_name, tags_in
+from leasehold.drivers.sandbox.kubernetes.naming import (
+    EPOCH,
+    FAILING,
+    annotations_of,
+    labels_of,
+    number_in,
+    pod_name,
+    tags_in,
+)
 
 CONTAINER = "place"
 _VOLUME = "places"
@@ -89,7 +97,12 @@ class Pod:
     @property
     def epoch(self) -> int:
         """The newest epoch that it has seen."""
-        return epoch_in(self._annotations)
+        return number_in(self._annotations, EPOCH)
+
+    @property
+    def failing_since(self) -> int | None:
+        """When its end failed for the first time, in seconds since 1970 UTC."""
+        return number_in(self._annotations, FAILING) or None
 
     @property
     def tags(self) -> Tags:

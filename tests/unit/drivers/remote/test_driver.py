@@ -148,3 +148,15 @@ async def test_a_place_that_is_gone_leaves_nothing_under_way(bench: Bench) -> No
     with pytest.raises(Gone):
         await bench.driver.realize(handle, Workspace(bench.source, Mode.COPY), bench.context)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert (await bench.driver.inspect(handle, bench.context)).condition is Condition.GONE
+
+
+async def test_folders_nested_deeper_than_a_path_is_long_end_too(bench: Bench) -> None:
+    handle, realization = await bench.make()
+    await bench.driver.baseline(handle, realization, bench.context)
+    tree = bench.root / KEY / "tree"
+    (tree / "a").write_text("work\n")
+    sh(tree, "n=$(printf %99s '' | tr ' ' d); for i in {1..60}; do mkdir $n; cd $n; done")
+    [kept] = (await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context)).kept
+    assert kept_file(bench.source, kept, "a") == "work"
+    assert not (bench.root / KEY).exists()
