@@ -66,7 +66,8 @@ class Apart:
         open_up_tree(self.folder, repository.git.check)
         self._take_objects(repository)
         seen, others = facts["seen"], facts["others"]
-        head = repository.git.at(self.place.tree).maybe("symbolic-ref", "--quiet", "HEAD")
+        stands = self.place.tree.is_dir()
+        head = repository.git.at(self.place.tree).maybe("symbolic-ref", "--quiet", "HEAD") if stands else None
         for ref, commit in self._refs():
             if ref in (self.branch, head) and ref not in others and seen.get(ref) != commit:
                 self._take_ref(repository, ref, commit, seen.get(ref, ""))

@@ -208,6 +208,15 @@ async def test_a_place_ends_whatever_stands_apart(bench: Bench, repo: Path, harm
     assert bench.places() == set()
 
 
+async def test_commits_are_kept_where_the_worktree_is_gone(bench: Bench, repo: Path) -> None:
+    life = await bench.ready(repo)
+    await life.run(f"echo x > b; {COMMIT} inside")
+    sh(repo, f"rm -rf '{life.tree}'")
+    [kept] = (await life.release()).kept
+    assert sh(repo, f"git show {kept.where}:b") == "x"
+    assert bench.places() == set()
+
+
 async def test_objects_of_another_repository_do_not_come_by_a_link(bench: Bench, repo: Path, tmp_path: Path) -> None:
     other = repository(tmp_path / "private")
     sh(other, "echo secret > s; git add s; git commit -qm s")
