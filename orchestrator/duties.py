@@ -41,6 +41,7 @@ class Deed:
 
 
 Told = Callable[[Deed], None]
+_Find = Callable[[int, Row | None], Awaitable[Sequence[Row]]]
 
 
 def _silent(_: Deed) -> None:
@@ -58,17 +59,18 @@ class Duties:
         self._under_way: dict[str, asyncio.Task[Deed | None]] = {}
         self._read: dict[str, Row | None] = {}  # of each kind the last row, where there may be more
 
-    async def begin(self, told: Told) -> list[asyncio.Task[Deed | None]]:
-        """Begin all that is due now and not under way; ``told`` hears of each when it is done.
+    async def begin(self, told: Told, *, whole: bool = False) -> list[asyncio.Task[Deed | None]]:
+        """Begin what is due now and not under way; ``told`` hears of each when it is done.
 
-        Raises ``StoreError`` where what is due cannot be read.
+        At most 1,000 of a kind, and the next call goes on behind them; with ``whole``, all there are. Raises
+        ``StoreError`` where what is due cannot be read.
         """
         due = [
-            *((row, self._replay) for row in await self._next("unheld", self._ledger.unheld)),
-            *((row, self._replay) for row in await self._next("untried", self._ledger.untried)),
-            *((row, self._replay) for row in await self._next("due", self._ledger.due)),
+            *((row, self._replay) for row in await self._next("unheld", self._ledger.unheld, whole)),
+            *((row, self._replay) for row in await self._next("untried", self._ledger.untried, whole)),
+            *((row, self._replay) for row in await self._next("due", self._ledger.due, whole)),
             *((row, self._replay) for row in await self._replays.unfinished()),
-            *((row, self._reclaim) for row in await self._next("kept", self._ledger.kept_over)),
+            *((row, self._reclaim) for row in await self._next("kept", self._ledger.kept_over, whole)),
         ]
         random.shuffle(due)  # two workers then seldom want the same one next
         begun: list[asyncio.Task[Deed | None]] = []
@@ -82,7 +84,7 @@ class Duties:
 
     async def once(self, told: Told | None = None) -> list[Deed]:
         """One pass over all that is due now, to its end. Raises as ``begin``."""
-        deeds = await asyncio.gather(*await self.begin(told or _silent))
+        deeds = await asyncio.gather(*await self.begin(told or _silent, whole=True))
         return [deed for deed in deeds if deed is not None]
 
     async def rest(self) -> None:
@@ -92,11 +94,15 @@ class Duties:
 
     # --- beneath them
 
-    async def _next(self, kind: str, find: Callable[[int, Row | None], Awaitable[Sequence[Row]]]) -> Sequence[Row]:
+    async def _next(self, kind: str, find: _Find, whole: bool) -> list[Row]:
         """The page after the last, and after the end the first again: what cannot be done yet hides nothing."""
-        rows = await find(_MOST, self._read.get(kind))
-        self._read[kind] = rows[-1] if len(rows) == _MOST else None
-        return rows
+        found: list[Row] = []
+        while True:
+            rows = await find(_MOST, self._read.get(kind))
+            self._read[kind] = rows[-1] if len(rows) == _MOST else None
+            found += rows
+            if not whole or self._read[kind] is None:
+                return found
 
     async def _do(self, row: Row, duty: Callable[[Row], Awaitable[Deed | None]], told: Told) -> Deed | None:
         async with self._turns.setdefault(row.terms.provider, asyncio.Semaphore(_AT_ONCE)):

@@ -14,7 +14,7 @@ from leasehold.orchestrator.errors import LeaseLost
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.life import Life
 from leasehold.orchestrator.provisioning import exit_detail
-from leasehold.orchestrator.step import Failure, Step
+from leasehold.orchestrator.step import CANCELLED, Failure, Step
 from leasehold.orchestrator.steps import Steps
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import StoreError
@@ -62,7 +62,9 @@ class Recovery:
             answer = await self._recover(lease)
         except (StoreError, LeaseLost):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises, it has not said
+        except Exception as error:
+            if lease.interruption is CANCELLED:
+                raise  # who asked has gone: nothing is decided on an answer that did not come
             return Answer.UNKNOWN, self._steps.words_of(error)
         if isinstance(answer, Found):
             lease.handle = answer.handle
