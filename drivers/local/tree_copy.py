@@ -15,6 +15,7 @@ from leasehold.drivers.local.file_tree import FileBaseline, FileTree, keep_whole
 from leasehold.drivers.local.git_baseline import Baseline
 from leasehold.drivers.local.git_return import bring_back, forget_plan
 from leasehold.drivers.local.git_tree import GitTree
+from leasehold.drivers.local.kept_ref import remove_old_refs
 from leasehold.drivers.local.place import DRIVER, Place
 from leasehold.drivers.local.repository import Repository
 from leasehold.drivers.local.tree import Ended
@@ -46,6 +47,8 @@ class TreeCopy:
         before = self._undo(place, context)
         excludes = Excludes(workspace.excludes)
         repository = _whole_repository(place, source, excludes, context)
+        if repository is not None:
+            remove_old_refs(repository.git)
         facts: dict[str, Any] = {
             "mode": self.mode,
             "made": False,

@@ -133,16 +133,19 @@ class Agency:
             except (ConnectionError, RuntimeError):
                 return
 
-    async def execute(self, request: Mapping[str, Any], stdin: bytes) -> Running:
-        """Have a command executed; its frames come in the answer, and none at last where the agent is lost."""
+    def begin(self) -> Running:
+        """A command's number; its frames come there, and none at last where the agent is lost."""
         self._last += 1
         running = self._running[self._last] = Running(self._last)
+        return running
+
+    async def execute(self, running: Running, request: Mapping[str, Any], stdin: bytes) -> None:
+        """Have it executed. A stopped agent takes nothing: whoever waits for it has to know how long."""
         await self.send(wire.pack_value(wire.EXECUTE, running.number, dict(request)))
         for at in range(0, len(stdin), wire.WINDOW_SIZE):
             await self.send(wire.pack(wire.STDIN, running.number, stdin[at : at + wire.WINDOW_SIZE]))
         if self.lost:
             running.frames.put_nowait(None)
-        return running
 
     def forget(self, running: Running) -> None:
         """Nobody listens to this command any more."""

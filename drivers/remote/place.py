@@ -26,7 +26,9 @@ else
   try mkdir "$R/.$K.new"
   printf '%s\n' "$J" | try dd of="$R/.$K.new/place.json" conv=fsync || exit
   try mv "$R/.$K.new" "$D"
-  find "$R/.fences" -type f -mtime +7 -exec rm -f {} + 2>/dev/null
+  find "$R/.fences" -type f -mtime +7 2>/dev/null | while IFS= read -r f; do
+    [ -d "$R/${f##*/}" ] || rm -f "$f"
+  done
 fi
 printf '%s\n' "$D"
 cat "$D/place.json"
@@ -40,7 +42,7 @@ try mv "$D/.place.json.new" "$D/place.json"
 """
 
 _FIND = r"""
-fence
+fence full
 [ ! -d "$D" ] || [ -n "$(ls -A "$D")" ] || rmdir "$D"
 if [ -e "$D" ]; then
   [ -f "$D/place.json" ] || say conflict "$D is there, but it is no place of ours"
@@ -63,7 +65,7 @@ cat "$D/place.json"
 """
 
 _REMOVE = r"""
-fence
+fence full
 remove() { rm -rf "$1" 2>/dev/null || { chmod -R u+rwX "$1" 2>/dev/null; try rm -rf "$1"; }; }
 if [ -f "$D/place.json" ]; then
   for e in "$D"/* "$D"/.[!.]* "$D"/..?*; do

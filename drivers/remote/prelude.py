@@ -77,7 +77,7 @@ fence() {
   fresh
   [ "$E" -le "$seen" ] && return
   [ "$seen" -eq 0 ] || stays=stays
-  mark
+  mark || [ "$1" = full ] || say unavailable "$F cannot be written"
 }
 mark() { printf '%020d %s\n' "$E" "$stays" 1<>"$F"; }
 """
@@ -86,7 +86,8 @@ mark() { printf '%020d %s\n' "$E" "$stays" 1<>"$F"; }
 def place_script(text: str, *, root: str, key: str, epoch: int, seconds: float, **variables: object) -> str:
     """A script about one place: ``$R`` root, ``$K`` key, ``$E`` epoch, ``$D`` its folder, ``$F`` its fence.
 
-    ``fence`` takes the fence, and refuses an older epoch; ``fresh`` refuses it without waiting for anybody.
+    ``fence`` takes the fence, and refuses an older epoch, which ``fence full`` does also on a full disk, for an end;
+    ``fresh`` refuses it without waiting for anybody.
     """
     waits = max(1, int(min(seconds, 3600.0) / 0.05))
     head = assignments({"R": root, "K": key, "E": epoch, "W": waits, **variables})

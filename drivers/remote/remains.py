@@ -14,7 +14,7 @@ _KEEPS_BACK = 5.0
 _END = (
     TREE
     + r"""
-fence
+fence full
 [ -d "$D/run" ] || exit 0
 P=
 { read -r P <"$D/run/python"; } 2>/dev/null

@@ -94,7 +94,9 @@ exec 5>&-
 tp=
 [ -z "$T" ] || { (
   exec 4>&- 6<&- 7>&- 8>&-
-  sleep "$T" 2>/dev/null || sleep "${T%.*}"
+  trap 'kill -KILL $s 2>/dev/null; exit' TERM
+  sleep "$T" 2>/dev/null & s=$!
+  wait $s || { sleep "${T%.*}" & s=$!; wait $s; }
   echo timed_out >"$r/why"
   kill -USR1 $$
 ) >/dev/null 2>&1 & tp=$!; }
@@ -113,7 +115,8 @@ elif [ -n "$N" ]; then
   printf '{"exit_code": %d}\n' $c >"$D/run/commands/$N.json.new" &&
     mv "$D/run/commands/$N.json.new" "$D/run/commands/$N.json"
 fi
-kill -KILL $tp $wp 2>/dev/null
+[ -z "$tp" ] || kill -TERM $tp 2>/dev/null  # it ends its sleep
+kill -KILL $wp 2>/dev/null
 left=$(tree "$m" $p)
 exec 7>&- 8>&-
 n=0

@@ -41,11 +41,13 @@ class RemoteSupervision:
         if isinstance(agency, ShellExecution):
             return await agency.execute(command, cwd=cwd, env=env, context=context)
         begun = time.monotonic()
-        running = await agency.execute(_request(command, cwd, env), command.stdin or b"")
+        running = agency.begin()
+        asking = asyncio.create_task(agency.execute(running, _request(command, cwd, env), command.stdin or b""))
         hearing = _Hearing(agency, running, command)
         try:
             report = await _settled(agency, running, hearing, command, context)
         finally:
+            asking.cancel()
             hearing.close()
             agency.forget(running)
         if report is None:
@@ -156,7 +158,8 @@ async def _settled(agency: Agency, running: Running, hearing: _Hearing, command:
             if not done:
                 return None
             if stop in done:
-                await agency.send(wire.pack(wire.END, running.number))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(agency.send(wire.pack(wire.END, running.number)), _SETTLE)
                 silence = min(silence or math.inf, time.monotonic() + _SETTLE)
         return report.result()
     except BaseException:

@@ -55,7 +55,7 @@ fed | xargs -0 tar -cf - --no-recursion 2>/dev/null
 """
 
 OPEN_UP = r"""
-fence
+fence full
 standing
 chmod -R u+rwX "$D/tree"
 :

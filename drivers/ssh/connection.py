@@ -7,12 +7,13 @@ import re
 import signal
 import stat
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from leasehold.drivers.command import Streams
-from leasehold.drivers.errors import DriverError, Refused, TimedOut, Unavailable
+from leasehold.drivers.errors import Damaged, DriverError, Refused, TimedOut, Unavailable
 from leasehold.drivers.remote.process_link import ProcessSession, run_attached, send
 from leasehold.drivers.secret import SecretRef
 from leasehold.drivers.ssh.config import SshConfig
@@ -22,6 +23,9 @@ _PERSIST = 60
 _LOGIN_BOUND = 30.0
 _LONGEST_PATH = 80
 _OWN_FAILURE = 255
+_IDENTITY = "identity-"
+_BEGUN = b"leasehold begins here\n"
+_BEGIN = f"printf '%s\\n' '{_BEGUN.decode().strip()}'\n"
 _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known",
@@ -49,12 +53,14 @@ class Connection:
 
     A connection carries a few sessions, as many as a host's ``MaxSessions`` usually allows; more sessions
     have another one opened. It is a process of the system's ``ssh`` that ends a minute after its last session.
+    ``learn`` is told the private key, where the config names one.
     """
 
     contained = False
 
-    def __init__(self, config: SshConfig) -> None:
+    def __init__(self, config: SshConfig, learn: Callable[[str], None]) -> None:
         self._config = config
+        self._learn = learn
         self._opening = asyncio.Lock()
         self._sessions: dict[Path, int] = {}
         self.name = config.host
@@ -62,14 +68,17 @@ class Connection:
     async def open(self, script: str) -> "SshSession":
         """A session that runs shell text. Raises what a login can come to."""
         socket = await self._shared()
-        argv = [*self._words(socket), "-T", "--", self._config.host, _spelled(script)]
+        argv = [*self._words(socket), "-T", "--", self._config.host, _spelled(_BEGIN + script)]
         return await SshSession.begin(argv, self, socket)
 
     async def attach(self, script: str, streams: Streams) -> int:
         """Run shell text on a terminal of the host's; its exit status."""
         socket = await self._shared()
-        argv = [*self._words(socket), "-tt", "-q", "--", self._config.host, _spelled(script)]
-        return await run_attached(argv, streams)
+        try:
+            argv = [*self._words(socket), "-tt", "-q", "--", self._config.host, _spelled(script)]
+            return await run_attached(argv, streams)
+        finally:
+            self.ended(socket)
 
     def failure(self, code: int | None, said: str) -> DriverError | None:
         """What ssh itself said: 255 is its own exit status."""
@@ -83,14 +92,12 @@ class Connection:
         last = lines[-1] if lines else "the connection ended"
         return Unavailable(f"{self.name}: {last}", hint="look whether the host is up and its sshd answers")
 
-    def begun(self, socket: Path) -> None:
-        self._sessions[socket] = self._sessions.get(socket, 0) + 1
-
     def ended(self, socket: Path) -> None:
+        """A session less has this connection."""
         self._sessions[socket] -= 1
 
     async def _shared(self) -> Path:
-        """The socket of a connection that has room, opened where there is none."""
+        """The socket of a connection that has room, opened where there is none. It has one session more now."""
         async with self._opening:
             number = 0
             while True:
@@ -100,6 +107,7 @@ class Connection:
                     if count == 0 and not (_stands(socket) and await self._lives(socket)):
                         socket.unlink(missing_ok=True)
                         await self._login(socket)
+                    self._sessions[socket] = count + 1
                     return socket
                 number += 1
 
@@ -110,7 +118,7 @@ class Connection:
         return code == 0
 
     async def _login(self, socket: Path) -> None:
-        with self._identity() as identity:
+        async with self._identity() as identity:
             words = [*self._words(None), *identity, "-S", str(socket)]
             words += ["-o", "ControlMaster=yes", "-o", f"ControlPersist={_PERSIST}", "-N", "-f", "-T"]
             code, said = await _ran([*words, "--", self._config.host], self._config.connect_timeout + _LOGIN_BOUND)
@@ -152,19 +160,23 @@ class Connection:
             words += ["-o", f"{name}={value}"]
         return words
 
-    @contextmanager
-    def _identity(self) -> Generator[list[str], None, None]:
+    @asynccontextmanager
+    async def _identity(self) -> AsyncGenerator[list[str], None]:
         """The words that name the private key, which stands in a file of our own for the length of a login."""
         if self._config.identity is None:
             yield []
             return
-        value = SecretRef(self._config.identity).resolve()
-        with tempfile.TemporaryDirectory(prefix="leasehold-ssh-") as folder:
-            path = Path(folder) / "identity"
+        value = await asyncio.to_thread(SecretRef(self._config.identity).resolve)
+        self._learn(value)
+        _remove_stale()
+        path = _folder() / f"{_IDENTITY}{os.getpid()}-{uuid.uuid4().hex}"
+        try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(value.rstrip("\n") + "\n")
             yield ["-i", str(path), "-o", "IdentitiesOnly=yes"]
+        finally:
+            path.unlink(missing_ok=True)
 
     def _socket(self, number: int) -> Path:
         facts = repr((self._config.model_dump(), os.getpid(), number))
@@ -180,10 +192,27 @@ class SshSession(ProcessSession):
 
     @classmethod
     async def begin(cls, argv: list[str], connection: Connection, socket: Path) -> "SshSession":
-        session = await cls.start(argv)
+        """Start one, on a connection on which it is counted already; wait until its script runs.
+
+        What comes before is what the login's own files print, and no answer.
+        """
+        try:
+            session = await cls.start(argv)
+        except BaseException:
+            connection.ended(socket)
+            raise
         assert isinstance(session, cls)
-        connection.begun(socket)
         session._release = (connection, socket)
+        try:
+            await session.stdout.readuntil(_BEGUN)
+        except asyncio.IncompleteReadError:
+            pass  # it has ended: its standard error says why
+        except BaseException as error:
+            session.kill()
+            if isinstance(error, asyncio.LimitOverrunError):
+                hint = "have its .bashrc print nothing where there is no terminal"
+                raise Damaged(f"{connection.name}: the login prints without end", hint=hint) from error
+            raise
         return session
 
     async def wait(self) -> int | None:
@@ -222,6 +251,15 @@ def _octal(sign: str) -> str:
 
 def _stands(socket: Path) -> bool:
     return socket.exists()
+
+
+def _remove_stale() -> None:
+    """Remove the private keys of processes that were killed in the middle of a login."""
+    for path in _folder().glob(f"{_IDENTITY}*"):
+        try:
+            os.kill(int(path.name.removeprefix(_IDENTITY).partition("-")[0]), 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

@@ -3,7 +3,8 @@
 import asyncio
 import shlex
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class SshDriver(RemoteDriver):
         )
 
     async def probe(self, config: SshConfig) -> Health:
-        return await look(config, self._connection(config))
+        return await look(config, self._connection(config, _nobody))
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         config: SshConfig = context.config
@@ -77,7 +78,12 @@ class SshDriver(RemoteDriver):
             "lease_id": request.lease_id,
         }
         standing = await self._place(key, context).make(tags, data, context)
-        await remove_old_mirrors(self.reached(_handle(standing), context), context)
+        beside = self.reached(_handle(standing), context)
+
+        async def gone(other: str) -> bool:
+            return await replace(beside, key=other).look(context) is None
+
+        await remove_old_mirrors(beside.where, gone, context)
         return _handle(standing)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
@@ -100,7 +106,7 @@ class SshDriver(RemoteDriver):
 
     async def owned(self, ledger: str | None, context: Context) -> AsyncIterator[Resource]:
         config: SshConfig = context.config
-        async for standing in standing_under(self._connection(config), config.root, context):
+        async for standing in standing_under(self._connection(config, context.learn), config.root, context):
             if ledger in (None, standing.tags.ledger):
                 yield Resource(DRIVER, standing.tags.key, standing.tags, _handle(standing), detail=standing.folder)
 
@@ -128,7 +134,7 @@ class SshDriver(RemoteDriver):
 
     def _place(self, key: str, context: Context) -> RemotePlace:
         config: SshConfig = context.config
-        return RemotePlace(self._connection(config), config.root, key, _host(config))
+        return RemotePlace(self._connection(config, context.learn), config.root, key, _host(config))
 
     def reached(self, handle: Handle, context: Context) -> RemotePlace:
         folder = str(handle.data.get("folder", ""))
@@ -136,13 +142,17 @@ class SshDriver(RemoteDriver):
             raise Damaged(f"this is no handle of a place of the ssh driver: {handle.place}")
         config: SshConfig = context.config
         root = folder.removesuffix(f"/{handle.place}")
-        return RemotePlace(self._connection(config), root, handle.place, _host(config))
+        return RemotePlace(self._connection(config, context.learn), root, handle.place, _host(config))
 
-    def _connection(self, config: SshConfig) -> Link:
+    def _connection(self, config: SshConfig, learn: Callable[[str], None]) -> Link:
         """The connections to a host; they belong to the loop that opened them."""
         known = self._connections.setdefault(asyncio.get_running_loop(), {})
         key = config.model_dump_json()
-        return known.setdefault(key, Connection(config))
+        return known.setdefault(key, Connection(config, learn))
+
+
+def _nobody(_: str) -> None:
+    """A probe keeps no log."""
 
 
 def _host(config: SshConfig) -> str:

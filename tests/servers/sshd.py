@@ -24,10 +24,17 @@ class Sshd:
     """One server below ``folder``. ``user`` may log in by the key ``identity``.
 
     ``within`` are the words that start it elsewhere, as in a network namespace; it listens at ``host`` there.
+    ``settings`` are lines of its configuration, before all others.
     """
 
     def __init__(
-        self, folder: Path, user: str | None = None, *, host: str = "127.0.0.1", within: Sequence[str] = ()
+        self,
+        folder: Path,
+        user: str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        within: Sequence[str] = (),
+        settings: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.user = user or pwd.getpwuid(os.getuid()).pw_name
@@ -36,6 +43,7 @@ class Sshd:
         self.identity = folder / "identity"
         self.known_hosts = folder / "known_hosts"
         self._within = tuple(within)
+        self._settings = tuple(settings)
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -68,6 +76,7 @@ class Sshd:
         settings.write_text(
             "\n".join(
                 [
+                    *self._settings,
                     f"ListenAddress {self.host}",
                     f"Port {self.port}",
                     f"HostKey {self.folder}/host_key",

@@ -34,6 +34,7 @@ from leasehold.drivers.place import (
     Unknown,
 )
 from leasehold.drivers.remote.driver import RemoteDriver
+from leasehold.drivers.remote.old_mirrors import remove_old_mirrors
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.remains import quieted
 from leasehold.drivers.remote.strayed import taken
@@ -96,7 +97,8 @@ class ContainerDriver(RemoteDriver):
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         def work(engine: Engine, context: Context) -> tuple[Container, str]:
-            self._tidy(context)
+            remove_old_archives(context.state_folder)
+            remove_old_fences(_root(context), lambda other: engine.find(_named(other)) is not None)
             container = self._create(engine, key, tags, context) or engine.find(_named(key))
             if container is None:
                 raise Gone(f"the container {_named(key)} was removed as soon as it was made")
@@ -116,6 +118,11 @@ class ContainerDriver(RemoteDriver):
             # Commands run as a user that is not root: the folder of places is root's, until it is opened.
             await self._asked(context, lambda engine: engine.call("exec", "--user", "0", container.id, *_OPEN))
             await place.make(tags, {}, context)
+
+        async def gone(other: str) -> bool:
+            return await self._asked(context, lambda engine: engine.find(_named(other)), identity) is None
+
+        await remove_old_mirrors(place.where, gone, context)
         return self._handle(container, identity)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
@@ -290,11 +297,6 @@ class ContainerDriver(RemoteDriver):
     def _opened(self, container: Container, key: str, context: Context) -> str:
         inner = f"cd {ROOT}/{key}/tree 2>/dev/null; command -v bash >/dev/null && exec bash; exec sh"
         return shlex.join([*self._engine(context).words, "exec", "-it", container.name, "sh", "-c", inner])
-
-    def _tidy(self, context: Context) -> None:
-        """What is long past here; a fence whose container stands is in use each day, or is made anew."""
-        remove_old_archives(context.state_folder)
-        remove_old_fences(_root(context), lambda _: False)
 
 
 def _wake(engine: Engine, container: Container) -> None:

@@ -101,6 +101,12 @@ class Access:
         """The cluster's address, once a client was made."""
         return str(self._loaded.host)
 
+    @property
+    def where(self) -> str:
+        """The server and the namespace, once they are known."""
+        known = self._pinned.get("server") or (None if self._loaded is None else self.server)
+        return "" if known is None else f"{known} {self.namespace}"
+
     def check_absent(self, pod: str) -> None:
         """Raise ``Unavailable`` where a pod that is not there is at another server."""
         there = self._pinned.get("server", self.server)

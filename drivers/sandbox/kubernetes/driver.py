@@ -25,6 +25,7 @@ from leasehold.drivers.place import (
     Unknown,
 )
 from leasehold.drivers.remote.driver import RemoteDriver
+from leasehold.drivers.remote.old_mirrors import remove_old_mirrors
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.remains import quieted
 from leasehold.drivers.remote.tree import RemoteTree
@@ -89,7 +90,13 @@ class KubernetesDriver(RemoteDriver):
                 raise Gone(f"the pod {pod_name(key)} was removed as soon as it was made")
             pod.tags.demand(f"the pod {pod.name}", tags.ledger)
             pod = await cluster.started(await cluster.fence(pod), config.start_timeout)
-            await _place(cluster.access, key, context).make(tags, {}, context)
+            place = _place(cluster.access, key, context)
+            await place.make(tags, {}, context)
+
+            async def gone(other: str) -> bool:
+                return await cluster.find(pod_name(other)) is None
+
+            await remove_old_mirrors(place.where, gone, context)
             return _handle(pod, cluster, context)
 
     async def recover(self, key: str, handle: Handle | None, context: Context) -> Found | Absent | Unknown:
@@ -164,7 +171,7 @@ def _cluster(context: Context, handle: Handle | None = None) -> Cluster:
 
 def _place(access: Access, key: str, context: Context) -> RemotePlace:
     config: KubernetesConfig = context.config
-    return RemotePlace(PodLink(access, pod_name(key)), config.root, key)
+    return RemotePlace(PodLink(access, pod_name(key)), config.root, key, access.where)
 
 
 def _key_of(handle: Handle) -> str:

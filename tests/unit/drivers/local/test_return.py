@@ -305,12 +305,13 @@ async def test_a_kept_place_keeps_its_changes_when_it_ends(bench: Bench, repo: P
     assert len((await life.release()).kept) == 1
 
 
-async def test_refs_whose_time_is_over_go_with_the_next_worktree(bench: Bench, repo: Path) -> None:
+@BOTH
+async def test_refs_whose_time_is_over_go_with_the_next_lease(bench: Bench, repo: Path, mode: Mode) -> None:
     old, mine = "refs/leasehold/old", "refs/leasehold/mine"
     sh(repo, f"git update-ref {mine} HEAD")
     dates = "GIT_COMMITTER_DATE='@1000000000 +0000' GIT_COMMITTER_EMAIL=leasehold@localhost"
     sh(repo, f"git update-ref {old} $({dates} git commit-tree -m old HEAD^{{tree}})")
-    await (await bench.ready(repo)).release()
+    await (await bench.ready(repo, mode)).release()
     assert sh(repo, "git for-each-ref --format='%(refname)' refs/leasehold") == mine
 
 

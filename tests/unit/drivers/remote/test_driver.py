@@ -3,20 +3,23 @@
 import asyncio
 import os
 import shutil
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench import kept_file, sh
 from leasehold.drivers.capabilities import Mode
-from leasehold.drivers.command import Command, Streams
+from leasehold.drivers.command import Command, Outcome, Streams
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Conflict, Gone, Unavailable
 from leasehold.drivers.place import Condition, Handle, PlaceRequest, Released, ReleaseMode, Tags
 from leasehold.drivers.remote.link import Link
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.process_link import ProcessLink
+from leasehold.drivers.remote.shell_execution import ShellExecution
 from leasehold.drivers.ssh import SshConfig
 from leasehold.drivers.workspace import Realization, Workspace
 from shell import ShellDriver
@@ -53,6 +56,18 @@ class Bench:
         request = PlaceRequest("company", "lease", "run", workspace)
         handle = await self.driver.acquire(KEY, request, TAGS, self.context)
         return handle, await self.driver.realize(handle, workspace, self.context)
+
+
+def processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def words(pid: int) -> bytes:
+    """A process's argument list."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.fixture
@@ -123,7 +138,7 @@ async def test_a_removal_that_was_torn_is_finished(bench: Bench, monkeypatch: py
 class NoTerminal(ShellDriver):
     """Whose way to a terminal fails."""
 
-    def _connection(self, config: SshConfig) -> Link:
+    def _connection(self, config: SshConfig, learn: Callable[[str], None]) -> Link:
         return ProcessLink("here", [], terminal=["/nonexistent/program"])
 
 
@@ -160,3 +175,32 @@ async def test_folders_nested_deeper_than_a_path_is_long_end_too(bench: Bench) -
     [kept] = (await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context)).kept
     assert kept_file(bench.source, kept, "a") == "work"
     assert not (bench.root / KEY).exists()
+
+
+@pytest.mark.long
+async def test_a_stopped_agent_takes_no_input_and_holds_no_command_past_its_time(bench: Bench) -> None:
+    handle, realization = await bench.make()
+    target = await bench.driver.target(handle, realization, bench.context)
+    await target.execute(Command(("true",), timeout=30))
+    [agent] = [pid for pid in processes() if b"agent.py" in words(pid) and os.fsencode(bench.root) in words(pid)]
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        result = await target.execute(Command(("cat",), stdin=bytes(32 << 20), timeout=1))
+        assert result.outcome is Outcome.TARGET_LOST
+        assert time.monotonic() - begun < 30
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    await target.close()
+
+
+async def test_without_python_nothing_sleeps_on_once_its_command_has_ended(bench: Bench) -> None:
+    handle, realization = await bench.make()
+    execution = ShellExecution(bench.driver.reached(handle, bench.context), bench.context)
+    command = Command(("true",), timeout=86311.0)
+    result = await execution.execute(command, cwd=realization.cwd, env={}, context=bench.context)
+    assert result.exit_code == 0
+    give_up = time.monotonic() + 10
+    while left := [pid for pid in processes() if b"sleep\x0086311" in words(pid)]:
+        assert time.monotonic() < give_up, left
+        await asyncio.sleep(0)

@@ -64,7 +64,8 @@ async def test_an_agent_that_announces_too_much_is_lost(context: Context) -> Non
     script = "printf 'o\\0\\0\\0\\1\\377\\377\\377\\377'; exec cat /dev/zero"
     session = await ProcessSession.start(["sh", "-c", script])
     agency = Agency(session, Here())
-    running = await agency.execute({}, b"")
+    running = agency.begin()
+    await agency.execute(running, {}, b"")
     assert await asyncio.wait_for(running.frames.get(), 20) is None
     assert agency.lost
     session.kill()

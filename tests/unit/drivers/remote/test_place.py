@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,28 @@ async def test_a_folder_without_tags_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no place of ours"):
         await driver.release(handle, ReleaseMode.DESTROY, context)
     assert (root / KEY / "other").exists()
+
+
+async def test_a_fence_that_cannot_be_written_stops_all_but_an_end(tmp_path: Path, root: Path) -> None:
+    driver = ShellDriver()
+    handle = await driver.acquire(KEY, request(tmp_path), tags(), context_of(tmp_path, root))
+    (root / ".fences" / KEY).write_bytes(b"")
+    ballast = fill(root)
+    later = context_of(tmp_path, root, 2)
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await driver.acquire(KEY, request(tmp_path), tags(2), later)
+    assert ballast.stat().st_size
+    assert (await driver.release(handle, ReleaseMode.DESTROY, later)).was_there
+    assert not (root / KEY).exists()
+
+
+async def test_the_fence_of_a_place_that_stands_is_never_too_old(tmp_path: Path) -> None:
+    driver, places = ShellDriver(), tmp_path / "places"
+    await driver.acquire(KEY, request(tmp_path), tags(), context_of(tmp_path, places))
+    fences = places / ".fences"
+    (fences / "gone").touch()
+    for name in (KEY, "gone"):
+        os.utime(fences / name, (1e9, 1e9))
+    other = replace(tags(), key="ledger-lease-2")
+    await driver.acquire(other.key, request(tmp_path), other, context_of(tmp_path, places))
+    assert sorted(path.name for path in fences.iterdir()) == [KEY, other.key]

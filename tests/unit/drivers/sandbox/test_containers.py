@@ -1,5 +1,8 @@
 """Containers, whatever their runs made of them: they end, and what they hold is kept."""
 
+import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -118,3 +121,22 @@ async def test_another_engine_cannot_say_that_a_container_is_gone(bench: Bench, 
     await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context())
     assert isinstance(await bench.driver.recover(KEY, handle, bench.context(epoch=2)), Absent)
     assert not (await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context(epoch=2))).was_there
+
+
+async def test_what_stands_keeps_its_fence_and_what_is_gone_leaves_no_mirror(bench: Bench) -> None:
+    await bench.make()
+    state = bench.folder / "state"
+    fence, mirrors = state / "containers" / ".fences" / KEY, state / "mirrors"
+    gone, elsewhere = mirrors / "ledger-lease-2", mirrors / "ledger-lease-3"
+    for mirror, where in ((gone, None), (elsewhere, "elsewhere /leasehold")):
+        shutil.copytree(mirrors / KEY, mirror)
+        facts = json.loads((mirror / "place.json").read_text())
+        facts["tags"]["key"], facts["data"]["where"] = mirror.name, where or facts["data"]["where"]
+        (mirror / "place.json").write_text(json.dumps(facts))
+    for path in (fence, gone, elsewhere, mirrors / KEY):
+        os.utime(path, (1e9, 1e9))
+    context, other = bench.context(), Tags("ledger", "lease", "ledger-lease-4", 1, 0)
+    request = PlaceRequest("company", "lease", "run", Workspace(bench.source, Mode.COPY))
+    await bench.driver.acquire(other.key, request, other, context)
+    assert fence.exists()
+    assert {path.name for path in mirrors.iterdir()} - {".fences"} == {KEY, elsewhere.name}
