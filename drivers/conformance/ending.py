@@ -41,7 +41,7 @@ class Ending(Suite):
     @rule
     async def test_without_a_timeout_the_contexts_deadline_holds(self, scene: Scene) -> None:
         """A command that has no timeout ends by the deadline of its context."""
-        target = await scene.target(seconds=2.0)
+        target = await scene.target(seconds=4.0)
         result = await target.execute(Command(("sleep", "600")))
         assert (result.outcome, result.survivors) == (Outcome.TIMED_OUT, ())
 
