@@ -73,8 +73,12 @@ def test_who_may_make_no_pods_is_told(
     ("settings", "script", "why"),
     [
         ({"max_ttl": "8"}, "sleep 50", "DeadlineExceeded"),
-        # the pod's first process is what is killed: else only the command would be
-        ({"memory": "64m", "cpus": "1"}, "echo 1000 > /proc/1/oom_score_adj; exec tail /dev/zero", "OOMKilled"),
+        # the pod's first process is what is killed, as no other has half of the memory
+        (
+            {"memory": "64m", "cpus": "1"},
+            "echo 1000 > /proc/1/oom_score_adj; tail /dev/zero & tail /dev/zero & tail /dev/zero & sleep 50",
+            "OOMKilled",
+        ),
         ({"workspace": "4m"}, "head -c 20000000 /dev/zero > big; sleep 100", "Evicted"),
     ],
 )
