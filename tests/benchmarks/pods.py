@@ -1,7 +1,7 @@
 """Fifty pods at once beside bare calls: ``pods.py [TIMES]``, on the cluster that ``LEASEHOLD_TEST_KUBECONFIG`` names.
 
-The bare side is ``xargs -P`` over curl: it makes a pod, and looks at it until it runs. There is no kubectl here; it
-would do the same calls. Ours makes the pod, puts the tree there and resolves the target as well.
+The bare side is ``xargs -P`` over curl: it makes a pod, and looks at it each second until it runs. There is no kubectl
+here. Ours makes the pod, puts the tree there and resolves the target as well.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from rich.console import Console
 _AT_ONCE = 50
 _RUNS = """
 curl -fsk -o /dev/null -H "$TOKEN" -H 'Content-Type: application/json' -d @"$BODIES/$1" "$PODS"
-until curl -fsk -H "$TOKEN" "$PODS/bare-$1" | grep -q '"phase": "Running"'; do sleep 0.25; done
+until curl -fsk -H "$TOKEN" "$PODS/bare-$1" | grep -q '"phase": "Running"'; do sleep 1; done
 """
 
 
