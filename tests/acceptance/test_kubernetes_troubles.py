@@ -72,7 +72,7 @@ def test_who_may_make_no_pods_is_told(
 @pytest.mark.parametrize(
     ("settings", "script", "why"),
     [
-        ({"max_ttl": "8"}, "sleep 50", "DeadlineExceeded"),
+        ({"max_ttl": "20"}, "sleep 50", "DeadlineExceeded"),
         # the pod's first process is what is killed, as no other has half of the memory
         (
             {"memory": "64m", "cpus": "1"},

@@ -17,7 +17,7 @@ from leasehold.drivers.sandbox.kubernetes.terminal import relay
 _LOOK = 10.0
 _TOLD = 5.0  # seconds until a node has told the cluster that a pod has ended
 _AGAIN = 0.25
-_KILLED = 128 + signal.SIGKILL  # what a session ends with whose pod is killed
+_ENDED = (None, 126, 128 + signal.SIGKILL)  # how a session ends whose pod is lost, had ended before, or is killed
 
 
 class PodLink:
@@ -45,7 +45,7 @@ class PodLink:
         return code
 
     def failure(self, code: int | None, said: str) -> DriverError | None:
-        return self._trouble if code in (None, _KILLED) else None
+        return self._trouble if code in _ENDED else None
 
     async def why(self, seconds: float = 0.0) -> DriverError | None:
         """What is wrong with the pod; none where nothing is seen, not in these seconds either."""
@@ -76,6 +76,6 @@ class _Asking(PodSession):
 
     async def wait(self) -> int | None:
         code = await super().wait()
-        if (code is None and self.trouble is not None) or code == _KILLED:
+        if code in _ENDED and (code is not None or self.trouble is not None):
             await self._link.failed(self.trouble)
         return code
