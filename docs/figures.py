@@ -20,7 +20,7 @@ def block(kept: dict[str, Any]) -> str:
     lines = ["| what was tried | by | on | figures |", "|---|---|---|---|"]
     for profile, run in sorted(kept.items()):
         for what, figures in sorted(run["tried"].items()):
-            counts = ", ".join(f"{name} {count:,}" for name, count in figures.items())
+            counts = ", ".join(f"{name} {count:,}" for name, count in sorted(figures.items()))
             lines.append(f"| {what} | `make {profile}` | {run['on']} | {counts} |")
     return "\n".join(lines) + "\n"
 
