@@ -128,7 +128,6 @@ class RemoteDriver(ABC):
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
         place = self.reached(handle, context)
         await self.guard(handle, context)
-        await place.demand(context)
         await RemoteTree(place, context).baseline()
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:

@@ -45,6 +45,7 @@ remembered() {
 )
 
 _LISTED = LIST + "fresh\nstanding\nlisted\n"
+_REMEMBERED = REMEMBER + 'fence\nstanding\nremembered\ncat "$D/listed"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,13 @@ class Facts:
 Listing = dict[bytes, Facts]
 
 
-async def list_tree(place: RemotePlace, context: Context) -> Listing:
-    """Look at the tree of a place. What changes under our eyes is looked at again."""
+async def list_tree(place: RemotePlace, context: Context, *, remember: bool = False) -> Listing:
+    """Look at the tree of a place. What changes under our eyes is looked at again.
+
+    ``remember`` it at the place, too: what changes from now on is the run's.
+    """
     for _ in range(_TRIES):
-        listing = parse(await place.ask(_LISTED, context))
+        listing = parse(await place.ask(_REMEMBERED if remember else _LISTED, context))
         if listing is not None:
             return listing
     raise Unavailable(f"the tree of the place {place.key} changes while it is looked at", hint="end what writes there")

@@ -1,5 +1,6 @@
 """The folder of a lease at a place, and what is written down in it."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -10,7 +11,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone, Refused
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.asking import MOST_ANSWERED, ask
-from leasehold.drivers.remote.link import Link
+from leasehold.drivers.remote.link import Link, Session
 from leasehold.drivers.remote.prelude import place_script, plain_script
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -34,27 +35,36 @@ printf '%s\n' "$D"
 cat "$D/place.json"
 """
 
-_TAG = r"""
-fence
-standing
-printf '%s\n' "$J" | try dd of="$D/.place.json.new" conv=fsync || exit
-try mv "$D/.place.json.new" "$D/place.json"
+TELL = r"""
+told() {
+  printf '%s\n' "$D" "$(head -n 1 "$D/place.json")"
+  [ ! -f "$D/realized" ] || echo realized
+  echo
+}
+tag() {
+  printf '%s\n' "$J" | try dd of="$D/.place.json.new" conv=fsync || exit
+  try mv "$D/.place.json.new" "$D/place.json"
+}
 """
+"""Shell text: ``told`` tells what stands, as ``RemotePlace.told`` takes it; ``tag`` writes the tags ``$J``."""
 
-_FIND = r"""
+_TAG = TELL + "fence\nstanding\ntag\n"
+
+_FIND = (
+    TELL
+    + r"""
 fence full
 [ ! -d "$D" ] || [ -n "$(ls -A "$D")" ] || rmdir "$D"
 if [ -e "$D" ]; then
   [ -f "$D/place.json" ] || say conflict "$D is there, but it is no place of ours"
-  printf '%s\n' "$D"
-  cat "$D/place.json"
-  [ ! -f "$D/realized" ] || echo realized
+  told
 elif [ -n "$REFUSE" ]; then
   rm -rf "$R/.$K.new"
   stays=stays
   mark || say unavailable "$R/.fences cannot be written"
 fi
 """
+)
 
 _LOOK = r"""
 [ -f "$D/place.json" ] || exit 0
@@ -176,11 +186,25 @@ class RemotePlace:
         """What stands, without the fence."""
         return self._read(await self.ask(_LOOK, context))
 
+    async def told(self, session: Session) -> Standing:
+        """What stands, as a script tells it that goes on then. Raises ``Damaged``, and where it ends ``IncompleteReadError``."""
+        try:
+            said = await session.stdout.readuntil(b"\n\n")
+        except asyncio.LimitOverrunError as error:
+            raise Damaged(f"the place {self.key} tells of itself without end", hint="look at it") from error
+        standing = self._read(said)
+        assert standing is not None
+        return standing
+
+    def retagged(self, standing: Standing, context: Context) -> bytes:
+        """The tags with the current lease and epoch, as ``tag`` writes them; empty where they are the same."""
+        tags = replace(standing.tags, lease_id=context.lease_id, epoch=context.epoch)
+        return b"" if tags == standing.tags else _written(tags, standing.data).encode()
+
     async def renew(self, standing: Standing, context: Context) -> None:
         """Write the current lease and epoch into the tags: a parked place changes hands."""
-        tags = replace(standing.tags, lease_id=context.lease_id, epoch=context.epoch)
-        if tags != standing.tags:
-            await self.ask(_TAG, context, J=_written(tags, standing.data))
+        if written := self.retagged(standing, context):
+            await self.ask(_TAG, context, J=written.decode())
 
     async def remove(self, context: Context) -> None:
         """Remove the folder with all in it, its tags last; gone already is success."""

@@ -15,14 +15,12 @@ from leasehold.drivers.place import Kept
 from leasehold.drivers.remote.admission import Admission, is_special, leads_out
 from leasehold.drivers.remote.asking import answered, converse, feed_bytes
 from leasehold.drivers.remote.link import Session
-from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
+from leasehold.drivers.remote.listing import Listing, list_tree, parse
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.streaming import Incoming
 from leasehold.drivers.remote.transfer import OPEN_UP, PULL
 from leasehold.drivers.returning import is_kept
 from leasehold.drivers.shown import shown
-
-_MARK = REMEMBER + "fence\nstanding\nremembered\n"
 
 _BEFORE = r"""
 fresh
@@ -36,11 +34,6 @@ cat "$D/listed" 2>/dev/null
 Member = tuple[tarfile.TarInfo, IO[bytes] | None]
 
 NO_MIRROR = "no mirror of this place is on this machine"
-
-
-async def mark_baseline(place: RemotePlace, context: Context) -> None:
-    """Remember at the place, too, that what changes from now on is the run's."""
-    await place.ask(_MARK, context)
 
 
 async def keep_strayed(place: RemotePlace, lease_id: str, context: Context, why: str = NO_MIRROR) -> Ended:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.context import Context
@@ -15,16 +15,18 @@ from leasehold.drivers.remote.asking import answered, converse, cut, feed_bytes,
 from leasehold.drivers.remote.link import Session
 from leasehold.drivers.remote.listing import REMEMBER, Listing, list_tree, parse
 from leasehold.drivers.remote.mirror import Mirror, Outgoing, Sent
-from leasehold.drivers.remote.place import RemotePlace
+from leasehold.drivers.remote.place import TELL, RemotePlace, Standing
 from leasehold.drivers.remote.receiving import Receiving
 from leasehold.drivers.remote.sending import tar_chunks
 from leasehold.drivers.remote.streaming import Incoming, awaited, feed_chunks
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Realization, Workspace
 
+# What stands there is told first where nothing is known of it, and nothing is touched before the caller goes on.
 # What is deleted comes first: a file may stand where a folder goes.
 _PUSH = (
-    REMEMBER
+    TELL
+    + REMEMBER
     + r"""
 reason() {
   m=$(printf '%s\n' "$1" | grep -e 'No space' -e 'Read-only' -e denied -e quota | head -n 1)
@@ -32,6 +34,11 @@ reason() {
 }
 fence
 standing
+if [ -n "$ANEW" ]; then
+  told
+  IFS= read -r J || exit
+  [ -z "$J" ] || tag
+fi
 rm -f "$D/realized" "$D/listed"
 [ -z "$ANEW" ] || { rm -rf "$D/tree" 2>/dev/null || { chmod -R u+rwX "$D/tree"; try rm -rf "$D/tree"; }; }
 [ -d "$D/tree" ] || try mkdir "$D/tree"
@@ -62,21 +69,40 @@ chmod -R u+rwX "$D/tree"
 """
 
 
+class Used(Exception):
+    """A tree may have been used at the place, of which nothing is known here."""
+
+    def __init__(self, standing: Standing) -> None:
+        super().__init__(standing.folder)
+        self.standing = standing
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What was sent, and of what."""
+    """What was sent, of what, and where it stands."""
 
     made: Realization
+    standing: Standing
     count: int
     size: int
 
 
-async def push_anew(place: RemotePlace, mirror: Mirror, context: Context, workspace: Workspace, tags: Tags) -> Pushed:
-    """Put a workspace where nothing is known of what stands: sent while the mirror is made."""
+async def push_anew(
+    place: RemotePlace, mirror: Mirror, context: Context, workspace: Workspace, *, used: bool
+) -> Pushed:
+    """Put a workspace where nothing is known of what stands: sent while the mirror is made.
+
+    Raises ``Used``, having touched nothing, where a tree may have been used there and it is not said that it may go.
+    """
     mirror.forget_sent()
     loop = asyncio.get_running_loop()
 
-    async def talk(session: Session) -> tuple[Realization, Outgoing, bytes]:
+    async def talk(session: Session) -> tuple[Realization, Standing, Outgoing, bytes]:
+        standing = await place.told(session)
+        if standing.realized and not used:
+            raise Used(standing)
+        await session.write(place.retagged(standing, context) + b"\n")
+
         def emit(chunk: bytes, check: Callable[[], None]) -> None:
             try:
                 awaited(session.write(framed(chunk)), loop, check)
@@ -84,7 +110,7 @@ async def push_anew(place: RemotePlace, mirror: Mirror, context: Context, worksp
                 raise cut() from error
 
         await feed_bytes(session, b"")
-        made, sink = await mirror.make(workspace, tags, emit)
+        made, sink = await mirror.make(workspace, _tags(standing, context), emit)
         assert sink is not None
         ours = await mirror.held(mirror.outgoing)
         # What was not sent, or changed since: git's index, of which the copy has its own.
@@ -92,18 +118,19 @@ async def push_anew(place: RemotePlace, mirror: Mirror, context: Context, worksp
         rest |= {path for path in (b".git/index",) if path in ours}
         chunks = tar_chunks(mirror.top, rest, context.check, context.progress, closed=sink.closed)
         await feed_chunks(session, context, chunks)
-        return made, ours, await answered(session)
+        return made, standing, ours, await answered(session)
 
-    made, ours, said = await converse(place.link, place.script(_PUSH, context, ANEW="yes"), context, talk)
+    script = place.script(_PUSH, context, ANEW="yes")
+    made, standing, ours, said = await converse(place.link, script, context, talk)
     await _settle(place, mirror, context, ours, parse(said))
-    return Pushed(made, len(ours), sum(own.size for own in ours.values()))
+    return Pushed(made, standing, len(ours), sum(own.size for own in ours.values()))
 
 
 async def push(
-    place: RemotePlace, mirror: Mirror, context: Context, workspace: Workspace, tags: Tags, theirs: Listing
+    place: RemotePlace, mirror: Mirror, context: Context, workspace: Workspace, standing: Standing, theirs: Listing
 ) -> Pushed:
     """Put a workspace where an earlier one stands as listed: only what differs is sent."""
-    made, _ = await mirror.make(workspace, tags)
+    made, _ = await mirror.make(workspace, _tags(standing, context))
     ours = await mirror.held(mirror.outgoing)
     sent = await off_loop(context, lambda _: mirror.sent())
     alike = {path for path, facts in theirs.items() if _alike(path, facts.stamp, sent, ours)}
@@ -112,7 +139,7 @@ async def push(
         path for path in theirs if path not in ours or (path not in alike and theirs[path].kind != ours[path].kind)
     )
     if not wanted and not gone:
-        return Pushed(made, 0, 0)
+        return Pushed(made, standing, 0, 0)
     mirror.forget_sent()
     names = b"".join(b"./" + path + b"\0" for path in gone)
 
@@ -123,7 +150,11 @@ async def push(
 
     said = await converse(place.link, place.script(_PUSH, context, ANEW=""), context, talk)
     await _settle(place, mirror, context, ours, parse(said))
-    return Pushed(made, len(wanted), sum(ours[path].size for path in wanted))
+    return Pushed(made, standing, len(wanted), sum(ours[path].size for path in wanted))
+
+
+def _tags(standing: Standing, context: Context) -> Tags:
+    return replace(standing.tags, lease_id=context.lease_id)
 
 
 async def _settle(
@@ -139,14 +170,14 @@ async def _settle(
 
 
 async def pull(
-    place: RemotePlace, mirror: Mirror, context: Context, *, new: bool, strict: bool
+    place: RemotePlace, mirror: Mirror, context: Context, *, new: bool, strict: bool, listing: Listing | None = None
 ) -> tuple[Listing, list[str]]:
-    """Make the mirror what the tree at the place is, as it was listed; and notes on what did not come.
+    """Make the mirror what the tree at the place is, as it is listed (now); and notes on what did not come.
 
     ``new``: what did not stand there before comes too. ``strict``: a link out of the tree ends it all with
     ``Refused``; else it is left out.
     """
-    listing = await list_tree(place, context)
+    listing = listing if listing is not None else await list_tree(place, context)
     sent = await off_loop(context, lambda _: mirror.sent())
     differing = [path for path, facts in listing.items() if path not in sent or sent[path][0] != facts.stamp]
     changed = differing if new or mirror.has_git() else [path for path in differing if path in sent]

@@ -11,12 +11,12 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone
 from leasehold.drivers.local.tree import Ended
 from leasehold.drivers.place import Released
-from leasehold.drivers.remote.listing import Listing
+from leasehold.drivers.remote.listing import Listing, list_tree
 from leasehold.drivers.remote.mirror import Mirror
 from leasehold.drivers.remote.place import RemotePlace, Standing
 from leasehold.drivers.remote.remains import quieted
-from leasehold.drivers.remote.strayed import NO_MIRROR, keep_strayed, mark_baseline
-from leasehold.drivers.remote.transfer import pull, push, push_anew
+from leasehold.drivers.remote.strayed import NO_MIRROR, keep_strayed
+from leasehold.drivers.remote.transfer import Pushed, Used, pull, push, push_anew
 from leasehold.drivers.shown import shown
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
@@ -45,24 +45,10 @@ class RemoteTree:
     ) -> Realization:
         """Put a workspace there; what an earlier call left is made anew."""
         mirror = self._mirror()
-        pulling = asyncio.ensure_future(self._pulled(mirror))
-        try:
-            standing, theirs = await self.place.demand(self.context), await pulling
-        finally:
-            pulling.cancel()
-            await asyncio.gather(pulling, return_exceptions=True)
-        await self.place.renew(standing, self.context)
-        ended = Ended()
-        if standing.realized and theirs is None:
-            ended = await self._strayed(standing, _UNREADABLE if mirror.stands() else NO_MIRROR)
-        tags = replace(standing.tags, lease_id=self.context.lease_id)
-        if theirs is None:
-            pushed = await push_anew(self.place, mirror, self.context, workspace, tags)
-        else:
-            pushed = await push(self.place, mirror, self.context, workspace, tags, theirs)
+        pushed, ended = await (self._again(mirror, workspace) if mirror.stands() else self._anew(mirror, workspace))
         made = pushed.made
         sent = f"sent {pushed.count} entries, {pushed.size / 1e6:.1f} MB to {self.place.link.name}"
-        cwd = f"{standing.folder}/tree"
+        cwd = f"{pushed.standing.folder}/tree"
         return replace(
             made,
             cwd=cwd,
@@ -74,12 +60,32 @@ class RemoteTree:
             sync={"strategy": strategy, "prepare": "copy", "sync_back": made.sync["sync_back"]},
         )
 
+    async def _anew(self, mirror: Mirror, workspace: Workspace) -> tuple[Pushed, Ended]:
+        try:
+            return await push_anew(self.place, mirror, self.context, workspace, used=False), Ended()
+        except Used as used:
+            ended = await self._strayed(used.standing)
+            return await push_anew(self.place, mirror, self.context, workspace, used=True), ended
+
+    async def _again(self, mirror: Mirror, workspace: Workspace) -> tuple[Pushed, Ended]:
+        pulling = asyncio.ensure_future(self._pulled(mirror))
+        try:
+            standing, theirs = await self.place.demand(self.context), await pulling
+        finally:
+            pulling.cancel()
+            await asyncio.gather(pulling, return_exceptions=True)
+        if theirs is not None:
+            await self.place.renew(standing, self.context)
+            return await push(self.place, mirror, self.context, workspace, standing, theirs), Ended()
+        ended = await self._strayed(standing, _UNREADABLE) if standing.realized else Ended()
+        return await push_anew(self.place, mirror, self.context, workspace, used=True), ended
+
     async def baseline(self) -> None:
         """Remember how the tree stands now, after provisioning."""
         mirror = self._demanded()
-        await pull(self.place, mirror, self.context, new=False, strict=False)
+        listing = await list_tree(self.place, self.context, remember=True)
+        await pull(self.place, mirror, self.context, new=False, strict=False, listing=listing)
         await mirror.baseline()
-        await mark_baseline(self.place, self.context)
 
     async def sync_back(self) -> SyncReport:
         """Bring the run's changes back, three-way."""
@@ -168,8 +174,6 @@ class RemoteTree:
 
     async def _pulled(self, mirror: Mirror) -> Listing | None:
         """Bring here what a run changed, so that it is kept; what stands there, none where that is not known."""
-        if not mirror.stands():
-            return None
         try:
             listing, _ = await pull(self.place, mirror, self.context, new=True, strict=False)
         except (Gone, Damaged):
