@@ -140,7 +140,10 @@ class SyncsBack(Protocol):
     """A driver that can bring changes back into the workspace."""
 
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
-        """Remember how the tree stands now, after provisioning: later differences are the run's."""
+        """Remember how the tree stands after provisioning: later differences are the run's.
+
+        Where nothing was executed since ``realize``, that is as it was realized.
+        """
         ...
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:

@@ -50,6 +50,10 @@ class RemoteDriver(ABC):
     transport: Transport = Transport.SANDBOX
     strategy: str = "provider_defined"
 
+    def __init__(self) -> None:
+        # By key, the epoch under which a place was realized here, of which nothing has been asked since.
+        self._just_realized: dict[str, int] = {}
+
     @abstractmethod
     def reached(self, handle: Handle, context: Context) -> RemotePlace:
         """The place that a handle names. Raises ``Damaged`` for a handle that cannot be the driver's."""
@@ -97,18 +101,21 @@ class RemoteDriver(ABC):
         if workspace.mode is not Mode.COPY:
             raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
         await self.guard(handle, context)
-        return await RemoteTree(place, context).realize(
+        realization = await RemoteTree(place, context).realize(
             workspace,
             transport=self.transport,
             provider=self.name,
             strategy=self.strategy,
             remote=self.remote_side(handle, context),
         )
+        self._just_realized[place.key] = context.epoch
+        return realization
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
         place = self.reached(handle, context)
         await self.guard(handle, context)
-        await place.demand(context)
+        if self._just_realized.pop(place.key, None) != context.epoch:
+            await place.demand(context)
         own = await asyncio.to_thread(_variables, context.config, context)
         return RemoteTarget(
             place,
@@ -128,7 +135,7 @@ class RemoteDriver(ABC):
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
         place = self.reached(handle, context)
         await self.guard(handle, context)
-        await RemoteTree(place, context).baseline()
+        await RemoteTree(place, context).baseline(look=self._just_realized.get(place.key) != context.epoch)
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         place = self.reached(handle, context)
@@ -137,6 +144,7 @@ class RemoteDriver(ABC):
         return await RemoteTree(place, context).sync_back()
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
+        self._just_realized.pop(str(handle.data.get("key", handle.place)), None)
         return await self.end(handle, mode, context, None)
 
     async def destroy(self, resource: Resource, context: Context) -> None:

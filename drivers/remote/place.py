@@ -187,7 +187,7 @@ class RemotePlace:
         return self._read(await self.ask(_LOOK, context))
 
     async def told(self, session: Session) -> Standing:
-        """What stands, as a script tells it that goes on then. Raises ``Damaged``, and where it ends ``IncompleteReadError``."""
+        """What stands, as a script tells it before it goes on. Raises ``Damaged``, ``IncompleteReadError``."""
         try:
             said = await session.stdout.readuntil(b"\n\n")
         except asyncio.LimitOverrunError as error:

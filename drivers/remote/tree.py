@@ -80,11 +80,12 @@ class RemoteTree:
         ended = await self._strayed(standing, _UNREADABLE) if standing.realized else Ended()
         return await push_anew(self.place, mirror, self.context, workspace, used=True), ended
 
-    async def baseline(self) -> None:
-        """Remember how the tree stands now, after provisioning."""
+    async def baseline(self, *, look: bool = True) -> None:
+        """Remember how the tree stands now, after provisioning; as it was sent, without a ``look``."""
         mirror = self._demanded()
-        listing = await list_tree(self.place, self.context, remember=True)
-        await pull(self.place, mirror, self.context, new=False, strict=False, listing=listing)
+        if look:
+            listing = await list_tree(self.place, self.context, remember=True)
+            await pull(self.place, mirror, self.context, new=False, strict=False, listing=listing)
         await mirror.baseline()
 
     async def sync_back(self) -> SyncReport:

@@ -48,6 +48,7 @@ class SshDriver(RemoteDriver):
     Config = SshConfig
 
     def __init__(self) -> None:
+        super().__init__()
         self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Connection]]
         self._connections = weakref.WeakKeyDictionary()
 

@@ -1,4 +1,4 @@
-"""Fifty places acquired at once, beside ``xargs -P`` over the bare command line: ``at_once.py [--rounds N] [PROVIDER…]``.
+"""Fifty places acquired at once beside ``xargs -P`` over bare command lines: ``at_once.py [--rounds N] [PROVIDER…]``.
 
 Both sides are measured one after the other within a round, and the other first in the next. The bare side works at
 the parallelism that served it best in a first look.

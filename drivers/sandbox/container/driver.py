@@ -4,6 +4,7 @@ import os
 import shlex
 import tarfile
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -41,6 +42,7 @@ from leasehold.drivers.remote.strayed import taken
 from leasehold.drivers.remote.tree import RemoteTree
 from leasehold.drivers.sandbox.container.config import ContainerConfig
 from leasehold.drivers.sandbox.container.engine import Container, Engine, Kind, NoImage
+from leasehold.drivers.sandbox.container.identities import Identities
 from leasehold.drivers.sandbox.container.labels import DRIVER, LEDGER, labels_of, tags_of
 from leasehold.drivers.sandbox.container.link import ContainerLink
 from leasehold.drivers.sandbox.container.probe import look, look_at_engine
@@ -64,6 +66,10 @@ class ContainerDriver(RemoteDriver):
     strategy = "sandbox_archive_upload_download"
     Config = ContainerConfig
     kind: ClassVar[Kind]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._identities = Identities()
 
     def capabilities(self, config: ContainerConfig) -> Capabilities:
         here = (config.host or os.environ.get(self.kind.variable) or "unix://").startswith("unix://")
@@ -96,17 +102,19 @@ class ContainerDriver(RemoteDriver):
         Fence(_root(context), self._key_of(handle)).check(context.epoch)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
+        begun = time.monotonic()
+
         def work(engine: Engine, context: Context) -> tuple[Container, str]:
             remove_old_archives(context.state_folder)
             remove_old_fences(_root(context), lambda other: engine.find(_named(other)) is not None)
-            container = self._create(engine, key, tags, context) or engine.find(_named(key))
+            container = self._start(engine, key, tags, context) or engine.find(_named(key))
             if container is None:
                 raise Gone(f"the container {_named(key)} was removed as soon as it was made")
             if container.labels.get(LEDGER) != tags.ledger:
                 raise Conflict(f"the container {container.name} is no place of this ledger", hint="remove or rename it")
             if not container.running:
                 _wake(engine, container)
-            return container, engine.identity()
+            return container, self._identities.since(begun, engine)
 
         container, identity = await self._fenced(key, context, work)
         place = self._place(key, context, identity)
@@ -219,17 +227,17 @@ class ContainerDriver(RemoteDriver):
                 kept.extend(await self._fenced(key, context, partial(_kept_unentered, container, notes), pinned))
         return await tree.end(None, remove, Ended(tuple(kept), tuple(notes)))
 
-    def _create(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container | None:
-        """The container, made; none where one of its name is there already. An image that is missing is pulled."""
+    def _start(self, engine: Engine, key: str, tags: Tags, context: Context) -> Container | None:
+        """The container, started; none where one of its name is there already. An image that is missing is pulled."""
         config: ContainerConfig = context.config
         labels = labels_of(self.name, tags)
         words = [*self._words(labels, config), "--entrypoint", "sh", "--pull", "never", config.image, "-c", _FOR_EVER]
         try:
-            made = engine.create(_named(key), words)
+            made = engine.start(_named(key), words)
         except NoImage:
             engine.pull(config.image, context.progress)
-            made = engine.create(_named(key), words)
-        return None if made is None else Container(made, _named(key), labels, "created", "created")
+            made = engine.start(_named(key), words)
+        return None if made is None else Container(made, _named(key), labels, "running", "running")
 
     def _words(self, labels: Mapping[str, str], config: ContainerConfig) -> list[str]:
         words = [text for name, value in labels.items() for text in ("--label", f"{name}={value}")]
@@ -285,9 +293,9 @@ class ContainerDriver(RemoteDriver):
     def _place(self, key: str, context: Context, identity: str | None) -> RemotePlace:
         return RemotePlace(ContainerLink(self._engine(context), _named(key)), ROOT, key, identity or "")
 
-    def _engine(self, context: Context, pinned: str | None = None, *locks: int) -> Engine:
+    def _engine(self, context: Context, pinned: str | None = None, lock: int | None = None) -> Engine:
         config: ContainerConfig = context.config
-        return Engine(self.kind, config.host, context.check, locks, pinned)
+        return Engine(self.kind, config.host, context.check, lock, pinned)
 
     def _handle(self, container: Container, identity: str) -> Handle:
         key = tags_of(container).key

@@ -15,6 +15,8 @@ from typing import IO, Any
 from leasehold.drivers.errors import DriverError, Gone, Refused, Unavailable
 
 _POLL = 0.1
+# What starts a container may leave a process behind that keeps its descriptors: the shell holds it, not the program.
+_HOLDING = ("sh", "-c", '"$@" </dev/null; exit $?', "sh")
 _TAIL = 64 * 1024
 _ABSENT = re.compile(r"no such (container|object|image)|no container with name|image not known", re.I)
 _NO_PATH = re.compile(
@@ -78,15 +80,15 @@ class Container:
 class Engine:
     """One engine. All calls block; ``check`` is called meanwhile, and raises to end them.
 
-    ``locks`` are descriptors that what creates and removes gets too: what is locked by them stays so while it
-    works for a caller that was killed. (What starts does not: it leaves a process behind that would keep them.)
+    ``lock`` is a descriptor that what creates and removes holds too: what is locked by it stays so while it works
+    for a caller that was killed.
     ``pinned`` is the identity of the engine that has the containers in question: no other can say that one is gone.
     """
 
     kind: Kind
     host: str | None
     check: Callable[[], None]
-    locks: tuple[int, ...] = ()
+    lock: int | None = None
     pinned: str | None = None
 
     @property
@@ -142,19 +144,19 @@ class Engine:
             raise self.meaning(said) or self._failed("image inspect", said)
         return code == 0
 
-    def create(self, name: str, words: Iterable[str]) -> str | None:
-        """Create a container: its id, none where one of that name is there already: the engine makes no second.
+    def start(self, name: str, words: Iterable[str]) -> str | None:
+        """Create and start a container: its id, none where one of that name is there already: there is no second.
 
         Raises ``NoImage`` where its image is not there.
         """
-        code, out, said = self._run("create", "--name", name, *words, locks=self.locks)
+        code, out, said = self._run("run", "--detach", "--name", name, *words, locked=True)
         if code == 0:
             return out.strip()
         if _TAKEN.search(said):
             return None
         if _ABSENT.search(said):
             raise NoImage(said)
-        raise self.meaning(said) or self._failed("create", said, hint="look at the settings of the environment")
+        raise self.meaning(said) or self._failed("run", said, hint="look at the settings of the environment")
 
     def call(self, *words: str) -> None:
         """A call about one container: start, unpause, exec, … . Raises what it comes to."""
@@ -169,7 +171,7 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Remove a container with all that is in it; gone already is success."""
-        code, _, said = self._run("rm", "-f", "-v", container, locks=self.locks)
+        code, _, said = self._run("rm", "-f", "-v", container, locked=True)
         if code != 0 and not _ABSENT.search(said) and "already in progress" not in said:
             raise self.meaning(said) or self._failed("rm", said)
 
@@ -197,22 +199,21 @@ class Engine:
         self,
         *words: str,
         progress: Callable[[str], None] | None = None,
-        locks: tuple[int, ...] = (),
+        locked: bool = False,
         into: IO[bytes] | None = None,
     ) -> tuple[int, str, str]:
         self.check()
+        held = self.lock if locked else None
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
-            try:
-                process = subprocess.Popen(
-                    [*self.words, *words],
-                    stdin=subprocess.DEVNULL,
-                    stdout=into or (out if progress is None else said),
-                    stderr=said,
-                    start_new_session=True,
-                    pass_fds=locks,
-                )
-            except FileNotFoundError as error:
-                raise Unavailable(f"{self.kind.program} is not installed", hint=self.kind.install) from error
+            if not installed(self.kind):
+                raise Unavailable(f"{self.kind.program} is not installed", hint=self.kind.install)
+            process = subprocess.Popen(
+                [*(_HOLDING if held is not None else ()), *self.words, *words],
+                stdin=subprocess.DEVNULL if held is None else held,
+                stdout=into or (out if progress is None else said),
+                stderr=said,
+                start_new_session=True,
+            )
             told = _Told(said, progress)
             with process:
                 try:

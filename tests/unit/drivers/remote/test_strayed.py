@@ -40,6 +40,7 @@ class Far:
         handle = await self.driver.acquire(KEY, request, TAGS, self.at("one"))
         realization = await self.driver.realize(handle, workspace, self.at("one"))
         if baseline is not None:
+            await self.driver.target(handle, realization, self.at("one"))  # as what provisions gets one
             baseline(self.tree)
             await self.driver.baseline(handle, realization, self.at("one"))
         return handle

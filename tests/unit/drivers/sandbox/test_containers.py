@@ -91,6 +91,7 @@ async def test_a_container_ends_whatever_its_run_made_of_it(bench: Bench, harm: 
 
 async def test_an_epoch_that_a_run_wrote_tells_nothing_of_the_store(bench: Bench) -> None:
     handle, realization = await bench.make()
+    await bench.driver.target(handle, realization, bench.context())  # the run's
     HARMS["epoch"](bench)
     with pytest.raises(Stale) as raised:
         await bench.driver.target(handle, realization, bench.context())
