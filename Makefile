@@ -45,7 +45,7 @@ check: $(READY) ## format, lint, types, import contracts, drift of generated pag
 bench: $(READY) ## speed and size, as ratios measured in one run
 	@$(BIN)/python tests/benchmarks/run.py
 	@$(BIN)/python tests/benchmarks/peers/run.py
-	@$(BIN)/python tests/benchmarks/over_ssh.py
+	@$(BIN)/python tests/benchmarks/places.py
 	@$(BIN)/python tests/benchmarks/recovery.py
 
 format: $(READY) ## put the code in its form

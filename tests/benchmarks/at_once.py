@@ -22,8 +22,8 @@ from leasehold.orchestrator import Orchestrator
 from leasehold.orchestrator.settings import Settings
 from rich.console import Console
 
-_AT_ONCE = 50
-_AT_A_TIME = (2, 4, 8, 16, _AT_ONCE)
+AT_ONCE = 50
+_AT_A_TIME = (2, 4, 8, 16, AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Contest:
     @property
     def figure(self) -> Figure:
         ratios = [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
-        return Figure(f"{self.provider}, {_AT_ONCE} at once, of xargs -P", 1.3, False, ratios)
+        return Figure(f"{self.provider}, {AT_ONCE} at once, of xargs -P", 1.3, False, ratios)
 
     @property
     def seconds(self) -> str:
@@ -62,7 +62,7 @@ def main() -> int:
     return 0
 
 
-def contests(providers: Sequence[str], rounds: int) -> "list[Contest | str]":
+def contests(providers: Sequence[str], rounds: int) -> list[Contest | str]:
     """Each provider's; the reason instead where it cannot be had here."""
     return [asyncio.run(_contest(provider, rounds)) for provider in providers]
 
@@ -85,12 +85,12 @@ async def _contest(provider: str, rounds: int) -> Contest | str:
 async def _rounds(orchestrator: Orchestrator, provider: str, tree: Path, bare: Bare, rounds: int) -> Contest:
     looks = {count: _theirs(bare, count) for count in _AT_A_TIME}
     best = min(looks, key=lambda count: looks[count])
-    await _ours(orchestrator, provider, tree, bare)
+    await _ours(orchestrator, provider, tree)
     ours, theirs = list[float](), list[float]()
     for number in range(rounds):
         if number % 2:
             theirs.append(_theirs(bare, best))
-        ours.append(await _ours(orchestrator, provider, tree, bare))
+        ours.append(await _ours(orchestrator, provider, tree))
         if not number % 2:
             theirs.append(_theirs(bare, best))
     return Contest(provider, ours, theirs, best)
@@ -98,17 +98,15 @@ async def _rounds(orchestrator: Orchestrator, provider: str, tree: Path, bare: B
 
 def _theirs(bare: Bare, at_a_time: int) -> float:
     try:
-        return bare.make(_AT_ONCE, at_a_time)
+        return bare.make(AT_ONCE, at_a_time)
     finally:
         bare.clear()
 
 
-async def _ours(orchestrator: Orchestrator, provider: str, tree: Path, bare: Bare) -> float:
+async def _ours(orchestrator: Orchestrator, provider: str, tree: Path) -> float:
     begun = time.monotonic()
-    acquiring = (orchestrator.acquire(environment=provider, workspace=tree) for _ in range(_AT_ONCE))
+    acquiring = (orchestrator.acquire(environment=provider, workspace=tree) for _ in range(AT_ONCE))
     leases = await asyncio.gather(*acquiring)
-    if bare.runs_first:
-        await asyncio.gather(*(lease.exec("true") for lease in leases))
     lasted = time.monotonic() - begun
     await asyncio.gather(*(lease.release() for lease in leases))
     return lasted

@@ -17,6 +17,7 @@ import cluster
 import docker
 import podman
 from docker import Docker
+from leasehold.drivers.sandbox.container import DockerDriver, PodmanDriver
 from podman import Podman
 from sshd import Sshd, program
 
@@ -32,15 +33,13 @@ class Bare:
         script: makes place number ``$1``, with the tree in it.
         clear: removes them all.
         driver, config: what an environment of ours is told.
-        runs_first: a place is but a folder until a command runs in it: so one does, on both sides.
         variables: what the script is given besides.
     """
 
     script: str
     clear: Callable[[], None]
     driver: str
-    config: Mapping[str, Any]
-    runs_first: bool = False
+    config: dict[str, Any]
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def make(self, places: int, at_a_time: int) -> float:
@@ -79,7 +78,7 @@ cp -a {shlex.quote(str(tree))} {shlex.quote(str(places))}/$1
 cd {shlex.quote(str(places))}/$1
 exec bwrap {spaces} {mounts} --bind "$PWD" "$PWD" --chdir "$PWD" true
 """
-    yield Bare(script, clear, "sandbox", {"provider": "bubblewrap"}, runs_first=True)
+    yield Bare(script, clear, "sandbox", {"provider": "bubblewrap"})
 
 
 @contextmanager
@@ -117,7 +116,9 @@ def podman_containers(folder: Path, tree: Path) -> Generator[Bare | str]:
 
 def _containers(engine: Docker | Podman, words: Sequence[str], tree: Path) -> Bare:
     config = {"provider": engine.program, **engine.config()}
-    run = [*words, "run", "-d", "--init", "--network", "none", "--cap-drop", "ALL", "--volume", "/leasehold"]
+    kind = (DockerDriver if engine.program == "docker" else PodmanDriver).kind
+    run = [*words, "run", "-d", "--network", "none", "--cap-drop", "ALL", "--volume", "/leasehold"]
+    run += ["--init"] if kind.init() else []
     run += ["--security-opt", "no-new-privileges", "--pids-limit", "4096", "--pull", "never", "--entrypoint", "sh"]
     run += [word for name in _LABELS for word in ("--label", f"leasehold.{name}=bare")]
     run += [word for bind in config["read_only"] for word in ("--volume", f"{bind}:{bind}:ro")]
@@ -128,13 +129,18 @@ exec {shlex.join([*words, "cp", str(tree)])} bare-$1:/leasehold/
     return Bare(script, engine.clear, "sandbox", config)
 
 
+def host(folder: Path) -> Sshd:
+    """An sshd to measure: bash takes its logins for shells below shells, and reads no ``.bashrc`` of this machine's."""
+    return Sshd(folder, settings=["SetEnv SHLVL=2"])
+
+
 @contextmanager
 def ssh(folder: Path, tree: Path) -> Generator[Bare | str]:
     """A folder on the host with the tree in it, over one shared connection, that stands before the clock runs."""
     if program() is None:
         yield "sshd is not installed"
         return
-    server = Sshd(folder / "sshd")
+    server = host(folder / "sshd")
     server.start()
     places, socket = folder / "places", folder / "control"
     words = ["ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={server.known_hosts}"]

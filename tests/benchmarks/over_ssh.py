@@ -1,51 +1,37 @@
-"""How fast the ssh driver is beside the bare tools, on a real sshd: ``over_ssh.py [--quick]``.
+"""How fast the ssh driver is beside the bare tools, on a real sshd.
 
 Each figure is a ratio within a round, both sides measured one after the other; the median counts.
 """
 
-import argparse
 import asyncio
 import os
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
-
+from bare import host
 from figure import Figure
 from leasehold.drivers import Command, Context, Handle, Mode, PlaceRequest, ReleaseMode, Tags, Workspace
 from leasehold.drivers.ssh import SshConfig, SshDriver
-from rich.console import Console
-from rich.table import Table
 from sshd import Sshd, program
 
 _FOLDERS, _FILES, _SIZE = 50, 100, 10_000
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--quick", action="store_true", help="one round")
-    chosen = options.parse_args()
-    console = Console()
+def figures(times: int) -> list[Figure]:
+    """What so many rounds gave; nothing where there is no sshd."""
     if program() is None:
-        console.print("sshd is not installed")
-        return 1
+        return []
     with TemporaryDirectory(prefix="leasehold-bench-ssh-") as folder:
-        server = Sshd(Path(folder) / "sshd")
+        server = host(Path(folder) / "sshd")
         server.start()
         try:
-            figures = asyncio.run(_figures(server, Path(folder), 1 if chosen.quick else 5))
+            return asyncio.run(_figures(server, Path(folder), times))
         finally:
             server.stop()
-    table = Table("what", "wanted", "got", "verdict")
-    for figure in figures:
-        table.add_row(figure.name, figure.wanted, figure.shown, figure.verdict)
-    console.print(table)
-    return 0
 
 
 async def _figures(server: Sshd, folder: Path, times: int) -> list[Figure]:
@@ -119,7 +105,3 @@ def _fill(tree: Path) -> None:
         (tree / f"{folder:03}").mkdir(parents=True)
         for number in range(_FILES):
             (tree / f"{folder:03}" / f"{number:03}").write_bytes(os.urandom(_SIZE))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,69 @@
+"""How fast places are, beside the bare tools that make the same: ``places.py [--quick] [--write PAGE]``."""
+
+import argparse
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
+
+import at_once
+import over_ssh
+import sandboxes
+from bare import PROVIDERS
+from figure import Figure
+from rich.console import Console
+
+_SIDES = {
+    "bubblewrap": "copies the tree, and runs `bwrap … true` with it; ours runs nothing yet",
+    "docker": "`docker run -d` with our limits, mounts and as many labels; then `docker cp` of the tree",
+    "podman": "the same by `podman`",
+    "ssh": "`tar | ssh … 'mkdir && tar -x'` over one shared connection, which stands before; ours has to log in itself",
+    "pods": "a pod by `curl`, looked at each second until it runs; no tree; on the cluster of `make test-kubernetes`",
+}
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--quick", action="store_true", help="one round of each")
+    options.add_argument("--write", type=Path, metavar="PAGE", help="write the figures as a page")
+    chosen = options.parse_args()
+    figures = [*over_ssh.figures(1 if chosen.quick else 5), *sandboxes.figures(1 if chosen.quick else 5)]
+    contests = at_once.contests(list(PROVIDERS), 1 if chosen.quick else 5)
+    lines = [_row(figure) for figure in figures]
+    lines += [_row(found.figure, found.seconds) for found in contests if isinstance(found, at_once.Contest)]
+    lacking = [found for found in contests if isinstance(found, str)]
+    Console().print(*lines, *lacking, sep="\n")
+    if chosen.write is not None:
+        chosen.write.write_text(_page(lines, lacking))
+    return 0
+
+
+def _row(figure: Figure, seconds: str = "") -> str:
+    return f"| {figure.name} | {figure.wanted} | {figure.shown} | {figure.verdict} | {seconds} |"
+
+
+def _page(lines: list[str], lacking: list[str]) -> str:
+    head = [
+        "# Places, measured beside the bare tools",
+        "",
+        "Written by `make bench` (`python tests/benchmarks/places.py --write docs/benchmarks-places.md`).",
+        "",
+        f"- {datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.release()}, {platform.machine()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "- Each figure is a ratio within a round, both sides one after the other; the median of the rounds counts.",
+        f"- {at_once.AT_ONCE} at once: ours are acquired, which is a place made and its row committed in each step, the"
+        " tree in it, and its target resolved. The other side is a shell text in `xargs -P`, at the parallelism that"
+        " served it best in a first look:",
+        *(f"  - {provider}: {side}" for provider, side in _SIDES.items()),
+        "",
+        "| figure | wanted | got (median, range) | | seconds: ours, theirs |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *lines, *(["", *lacking] if lacking else [])]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
