@@ -51,7 +51,7 @@ class RemoteDriver(ABC):
     strategy: str = "provider_defined"
 
     def __init__(self) -> None:
-        # By key, the epoch under which a place was realized here, of which nothing has been asked since.
+        # By place, the epoch under which it was realized here, where no target was given since: it is as it was seen.
         self._just_realized: dict[str, int] = {}
 
     @abstractmethod
@@ -101,6 +101,7 @@ class RemoteDriver(ABC):
         if workspace.mode is not Mode.COPY:
             raise Conflict(f"the place {place.key} was made for the mode {Mode.COPY}")
         await self.guard(handle, context)
+        self._just_realized.pop(handle.place, None)
         realization = await RemoteTree(place, context).realize(
             workspace,
             transport=self.transport,
@@ -108,13 +109,13 @@ class RemoteDriver(ABC):
             strategy=self.strategy,
             remote=self.remote_side(handle, context),
         )
-        self._just_realized[place.key] = context.epoch
+        self._just_realized[handle.place] = context.epoch
         return realization
 
     async def target(self, handle: Handle, realization: Realization, context: Context) -> Target:
         place = self.reached(handle, context)
         await self.guard(handle, context)
-        if self._just_realized.pop(place.key, None) != context.epoch:
+        if self._just_realized.pop(handle.place, None) != context.epoch:
             await place.demand(context)
         own = await asyncio.to_thread(_variables, context.config, context)
         return RemoteTarget(
@@ -135,7 +136,7 @@ class RemoteDriver(ABC):
     async def baseline(self, handle: Handle, realization: Realization, context: Context) -> None:
         place = self.reached(handle, context)
         await self.guard(handle, context)
-        await RemoteTree(place, context).baseline(look=self._just_realized.get(place.key) != context.epoch)
+        await RemoteTree(place, context).baseline(look=self._just_realized.get(handle.place) != context.epoch)
 
     async def sync_back(self, handle: Handle, realization: Realization, context: Context) -> SyncReport:
         place = self.reached(handle, context)
@@ -144,7 +145,7 @@ class RemoteDriver(ABC):
         return await RemoteTree(place, context).sync_back()
 
     async def release(self, handle: Handle, mode: ReleaseMode, context: Context) -> Released:
-        self._just_realized.pop(str(handle.data.get("key", handle.place)), None)
+        self._just_realized.pop(handle.place, None)
         return await self.end(handle, mode, context, None)
 
     async def destroy(self, resource: Resource, context: Context) -> None:
