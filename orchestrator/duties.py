@@ -41,6 +41,7 @@ class Deed:
 
 
 Told = Callable[[Deed], None]
+_Duty = Callable[[Row], Awaitable[Deed | None]]
 _Find = Callable[[int, Row | None], Awaitable[Sequence[Row]]]
 
 
@@ -59,11 +60,14 @@ class Duties:
         self._under_way: dict[str, asyncio.Task[Deed | None]] = {}
         self._read: dict[str, Row | None] = {}  # of each kind the last row, where there may be more
 
-    async def begin(self, told: Told, *, whole: bool = False) -> list[asyncio.Task[Deed | None]]:
+    async def begin(
+        self, told: Told, *, whole: bool = False, until: asyncio.Event | None = None
+    ) -> list[asyncio.Task[Deed | None]]:
         """Begin what is due now and not under way; ``told`` hears of each when it is done.
 
-        At most 1,000 of a kind, and the next call goes on behind them; with ``whole``, all there are. Raises
-        ``StoreError`` where what is due cannot be read.
+        What still waits for its turn when ``until`` is set is left to others. At most 1,000 of a kind, and the next
+        call goes on behind them; with ``whole``, all there are. Raises ``StoreError`` where what is due cannot be
+        read.
         """
         due = [
             *((row, self._replay) for row in await self._next("unheld", self._ledger.unheld, whole)),
@@ -77,7 +81,7 @@ class Duties:
         for row, duty in due:
             lease_id = row.terms.id
             if lease_id not in self._under_way:
-                task = self._under_way[lease_id] = asyncio.create_task(self._do(row, duty, told))
+                task = self._under_way[lease_id] = asyncio.create_task(self._do(row, duty, told, until))
                 task.add_done_callback(partial(self._end, lease_id))
                 begun.append(task)
         return begun
@@ -104,9 +108,9 @@ class Duties:
             if not whole or self._read[kind] is None:
                 return found
 
-    async def _do(self, row: Row, duty: Callable[[Row], Awaitable[Deed | None]], told: Told) -> Deed | None:
+    async def _do(self, row: Row, duty: _Duty, told: Told, until: asyncio.Event | None) -> Deed | None:
         async with self._turns.setdefault(row.terms.provider, asyncio.Semaphore(_AT_ONCE)):
-            deed = await duty(row)
+            deed = None if until is not None and until.is_set() else await duty(row)
         if deed is not None:
             told(deed)
         return deed

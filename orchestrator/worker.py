@@ -72,7 +72,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Worker"]:
-        """Run beside the block; at its end, finish what is under way."""
+        """Run beside the block; at its end, finish what has begun."""
         task = asyncio.create_task(self.run(), name="leasehold-worker")
         try:
             yield self
@@ -89,7 +89,7 @@ class Worker:
         pause = self._settings.worker_seconds
         while not self._stop.is_set():
             try:
-                await self._duties.begin(self._deed)
+                await self._duties.begin(self._deed, until=self._stop)
                 await self._begin_sweep()
                 self.error, pause = self._sweep_error, self._settings.worker_seconds
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next pass tries again

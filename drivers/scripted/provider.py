@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -41,9 +41,9 @@ class Provider:
     def __init__(self, shelf: MemoryShelf | FolderShelf | None = None) -> None:
         self.shelf = MemoryShelf() if shelf is None else shelf
 
-    def locked(self) -> AbstractContextManager[None]:
-        """One verb's effect at a time."""
-        return self.shelf.locked()
+    def locked(self, check: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """One verb's effect at a time. ``check`` is called while it waits, and may raise to end that."""
+        return self.shelf.locked(check)
 
     def count(self, verb: str) -> int:
         """The number of this call of the verb, from 1."""

@@ -1,10 +1,13 @@
 """Where a scripted provider keeps what it knows: named bytes, in memory or in a folder."""
 
+import asyncio
 import fcntl
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+_PAUSE = 0.005  # seconds between two looks whether another process has let go
 
 
 class MemoryShelf:
@@ -14,9 +17,9 @@ class MemoryShelf:
         self._items: dict[str, bytes] = {}
         self._lock = threading.RLock()
 
-    @contextmanager
-    def locked(self) -> Generator[None]:
-        """One reader or writer at a time."""
+    @asynccontextmanager
+    async def locked(self, _: Callable[[], None]) -> AsyncGenerator[None]:
+        """One event loop at a time; who holds it does not await."""
         with self._lock:
             yield
 
@@ -39,12 +42,14 @@ class FolderShelf:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    @contextmanager
-    def locked(self) -> Generator[None]:
-        """One process at a time; the kernel lets go of a dead one's lock."""
+    @asynccontextmanager
+    async def locked(self, check: Callable[[], None]) -> AsyncGenerator[None]:
+        """One process at a time; the kernel lets go of a dead one's lock. A frozen one stops who waits, and no more."""
         self._root.mkdir(parents=True, exist_ok=True)
         with (self._root / ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _taken(lock.fileno()):
+                check()
+                await asyncio.sleep(_PAUSE)
             yield
 
     def get(self, name: str) -> bytes | None:
@@ -64,6 +69,15 @@ class FolderShelf:
         (self._root / name).unlink(missing_ok=True)
 
     def names(self, prefix: str) -> list[str]:
-        found = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        folder = self._root / prefix.rpartition("/")[0]  # the others' may be thousands
+        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         names = (path.relative_to(self._root).as_posix() for path in found)
         return sorted(name for name in names if name.startswith(prefix))
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

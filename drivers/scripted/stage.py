@@ -71,11 +71,11 @@ class Stage:
         effect: Callable[[Provider, int], T],
     ) -> T:
         """One call: what the script has before it, the effect or a lie, what the script has after it."""
-        with provider.locked():
+        check = _no_end if context is None else context.check
+        async with provider.locked(check):
             call = Call(verb, provider.count(verb), about, context.epoch if context else 0)
         self.calls.append(call)
-        if context is not None:
-            context.check()
+        check()
         await self._strike(call, "before", config, context)
         faults = [fault for fault in config.script if fault.strikes(verb, call.number)]
         looks = next((fault.looks for fault in faults if fault.what == "late"), 0)
@@ -84,7 +84,7 @@ class Stage:
         if lie is not None:
             answer = _LIES[verb, lie]
         elif not any(fault.what == "none" and fault.when == "before" for fault in faults):
-            with provider.locked():
+            async with provider.locked(check):
                 answer = effect(provider, looks)
         await self._strike(call, "after", config, context)
         return cast(T, None if any(fault.what == "none" for fault in faults) else answer)
@@ -108,6 +108,10 @@ class Stage:
                 raise RuntimeError(fault.message)
             if fault.what == "hang":
                 await _hang(context)
+
+
+def _no_end() -> None:
+    """A probe has only its caller's."""
 
 
 async def _hang(context: Context | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from dying import Died, DyingDriver
-from leasehold.drivers.scripted import Fault, Provider, ScriptedDriver
+from leasehold.drivers.scripted import Call, Fault, Provider, ScriptedDriver
 from leasehold.orchestrator import Decision, Deed, Lease, Orchestrator, OwnerLost, Settings, StoreError
 from leasehold.orchestrator.verify import verify
 from leasehold.states import CleanupState, LeaseState, Policy
@@ -140,6 +140,31 @@ async def test_the_loop_tells_writes_its_health_and_stops(
         assert (record["deeds"], record["error"]) == (1, None)
         assert record["passes"] == worker.passes
     assert provider.standing() == []
+
+
+async def test_at_its_end_it_finishes_what_has_begun_and_leaves_the_rest(
+    open_orchestrator: Opener, provider: Provider, tree: Path
+) -> None:
+    async with scripted(open_orchestrator) as first:
+        for _ in range(40):
+            await first.acquire(environment="place", workspace=tree)
+    driver = ScriptedDriver(provider)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    released = list[Call]()
+
+    async def hold(call: Call) -> None:
+        released.append(call)
+        if len(released) == 32:
+            begun.set()
+        await go_on.wait()
+
+    driver.at("release", "before", hold)
+    async with open_orchestrator(driver, worker_seconds=60) as second:
+        async with second.worker() as worker, asyncio.timeout(30):
+            await begun.wait()
+            worker.stop()
+            go_on.set()
+        assert (worker.deeds, len(released), len(provider.standing())) == (32, 32, 8)
 
 
 @pytest.mark.parametrize(
