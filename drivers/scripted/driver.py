@@ -117,7 +117,7 @@ class ScriptedDriver:
                 provider.remove(extra.place)
             if seen:
                 return Found(self._handle(seen[0]))
-            if config.keyed and any(standing.tags.key == key for standing in provider.standing()):
+            if config.keyed and any(standing.tags.key == key for standing in provider.standing(key)):
                 return Unknown("it is on its way")
             if config.keyed and config.fencing is Fencing.ENFORCED:
                 return Absent()

@@ -51,9 +51,9 @@ class Provider:
         self.shelf.put(f"counts/{verb}", str(number).encode())
         return number
 
-    def standing(self) -> list[Standing]:
-        """All places, also those that no look sees yet; looking this way changes nothing."""
-        found = (self.shelf.get(name) for name in self.shelf.names("places/"))
+    def standing(self, key: str = "") -> list[Standing]:
+        """All places (of a key), also those that no look sees yet; looking this way changes nothing."""
+        found = (self.shelf.get(name) for name in self.shelf.names(f"places/{_place(key)}"))
         return [Standing.from_json(json.loads(data)) for data in found if data is not None]
 
     def get(self, place: str) -> Standing | None:
@@ -85,13 +85,12 @@ class Provider:
             if standing.leaving == 0:
                 self.remove(standing.place)
                 continue
-            if standing.leaving is not None:
-                standing.leaving -= 1
-            if standing.hidden:
-                standing.hidden -= 1
-            else:
+            if not standing.hidden:
                 seen.append(standing)
-            self.save(standing)
+            if standing.hidden or standing.leaving:
+                standing.hidden -= standing.hidden > 0
+                standing.leaving = standing.leaving and standing.leaving - 1
+                self.save(standing)
         return seen
 
     def surely_absent(self, key: str, delay: float) -> bool:
@@ -104,14 +103,14 @@ class Provider:
     def make(self, tags: Tags, *, keyed: bool, looks: int) -> Standing:
         """The place of a key, found or made; with ``looks``, one that is not seen before as many."""
         self.shelf.remove(f"absent/{tags.key}")
-        under_key = [standing for standing in self.standing() if standing.tags.key == tags.key]
+        under_key = [standing for standing in self.standing(tags.key) if standing.tags.key == tags.key]
         for standing in under_key:
             if keyed or not standing.hidden:
                 standing.tags = tags
                 self.save(standing)
                 return standing
         number = f"-{len(under_key) + 1}" if under_key else ""
-        standing = Standing(f"place-{tags.key}{number}", tags, hidden=looks)
+        standing = Standing(f"{_place(tags.key)}{number}", tags, hidden=looks)
         self.save(standing)
         return standing
 
@@ -136,3 +135,7 @@ class Provider:
         if standing is not None and standing.tags != tags:
             raise Damaged(f"{place} bears other tags than those listed", hint="sweep again")
         self.end(place, ReleaseMode.DESTROY, looks)
+
+
+def _place(key: str) -> str:
+    return f"place-{key}"
