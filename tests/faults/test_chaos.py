@@ -6,6 +6,7 @@ Afterwards every journal is read once, in time linear to its length.
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from itertools import count, groupby
@@ -115,9 +116,11 @@ async def test_nothing_is_lost_doubled_or_left(
         herd.bury()
 
     async with Orchestrator.open(url, settings=settings(tmp_path)) as orchestrator:
-        until = time.monotonic() + 60
-        while await orchestrator.ledger.listing("default", stuck=True, limit=1) or await held(orchestrator):
-            assert time.monotonic() < until, "something stays stuck"
+        fewest, until = sys.maxsize, 0.0
+        while left := await unended(orchestrator):
+            if left < fewest:
+                fewest, until = left, time.monotonic() + 60
+            assert time.monotonic() < until, f"{left} stay stuck"
             await orchestrator.duties()
         rows = await orchestrator.ledger.listing("default", limit=1_000_000)
         for row in rows:
@@ -125,20 +128,20 @@ async def test_nothing_is_lost_doubled_or_left(
                 await orchestrator.release(row.terms.id)
         findings = [str(finding) async for finding in verify(orchestrator.store)]
         wrong = await journals(orchestrator, acknowledged(tmp_path))
-        left = [standing.place for standing in Provider(FolderShelf(tmp_path / "provider")).standing()]
+        places = [each.place for each in Provider(FolderShelf(tmp_path / "provider")).standing()]
         swept = [decision for decision in await orchestrator.sweep() if decision.place]
     tried(
-        "chaos", **herd.done, leases=len(rows), acknowledged=len(acknowledged(tmp_path)), leaks=len(left),
+        "chaos", **herd.done, leases=len(rows), acknowledged=len(acknowledged(tmp_path)), leaks=len(places),
         wrong=len(wrong) + len(findings),
     )  # fmt: skip
-    assert (findings, wrong, left, swept) == ([], [], [], [])
+    assert (findings, wrong, places, swept) == ([], [], [], [])
     assert len(rows) >= least, "so few say nothing"
 
 
-async def held(orchestrator: Orchestrator) -> bool:
-    """Whether a lease is live yet: its owner's claim has still to run out."""
+async def unended(orchestrator: Orchestrator) -> int:
+    """How many leases are stuck, or live yet: their owner's claim has still to run out."""
     rows = await orchestrator.ledger.listing("default", limit=1_000_000)
-    return any(row.facts.state.live or row.facts.pending_event for row in rows)
+    return sum(1 for row in rows if row.stuck or row.facts.state.live or row.facts.pending_event)
 
 
 async def journals(orchestrator: Orchestrator, told: list[tuple[str, int, str, int]]) -> list[str]:

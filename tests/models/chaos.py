@@ -73,7 +73,7 @@ async def _lives(orchestrator: Orchestrator, member: Member, told: Acknowledged)
     while not (member.folder / "stop").exists():
         with suppress(*_SETBACKS):
             await _one(orchestrator, member, told, dice)
-        await asyncio.sleep(dice.random() * 0.4)
+        await asyncio.sleep(dice.random() * 1.5)
 
 
 async def _one(orchestrator: Orchestrator, member: Member, told: Acknowledged, dice: random.Random) -> None:
