@@ -24,9 +24,10 @@ _SIDES = {
     "pods": "a pod by `curl`, looked at each second until it runs; no tree; on the cluster of `make test-kubernetes`",
 }
 _WHY = {
-    "ssh": "A session costs more than what is done in it: a process of ssh's client here, a login shell there. The "
-    "other side has one a place. Ours has two, for a place is on record before a tree is sent to it; the first fifty "
-    "log in, too, eight sessions a connection.",
+    "ssh": "A session costs more than what is done in it: a process of ssh's client here, a login shell and a score of "
+    "small programs there. The other side has one a place, over a connection that stands. Ours has two, for a place is "
+    "on record before a tree is sent to it, and logs in the first time. To let who waits for a login use the room that "
+    "another connection gets meanwhile gained a twentieth, and was left out.",
     "docker": "Two `docker exec` a lease, one to make the place and one to send the tree, are half of what a container "
     "costs; the other side's `docker cp` is as dear as one of them.",
 }
@@ -51,7 +52,8 @@ def main() -> int:
 
 
 def _row(figure: Figure, seconds: str = "") -> str:
-    return f"| {figure.name} | {figure.wanted} | {figure.shown} | {figure.verdict} | {seconds} |"
+    name = figure.name.replace("|", "\\|")
+    return f"| {name} | {figure.wanted} | {figure.shown} | {figure.verdict} | {seconds} |"
 
 
 def _page(lines: list[str], reasons: list[str], lacking: list[str]) -> str:
