@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "servers"))
 
 from bare import PROVIDERS, Bare
 from figure import Figure
-from leasehold.orchestrator import Orchestrator
+from leasehold.orchestrator import Lease, Orchestrator
 from leasehold.orchestrator.settings import Settings
 from rich.console import Console
 
@@ -85,12 +85,12 @@ async def _contest(provider: str, rounds: int) -> Contest | str:
 async def _rounds(orchestrator: Orchestrator, provider: str, tree: Path, bare: Bare, rounds: int) -> Contest:
     looks = {count: _theirs(bare, count) for count in _AT_A_TIME}
     best = min(looks, key=lambda count: looks[count])
-    await _ours(orchestrator, provider, tree)
+    await _ours(orchestrator, provider, tree, bare)
     ours, theirs = list[float](), list[float]()
     for number in range(rounds):
         if number % 2:
             theirs.append(_theirs(bare, best))
-        ours.append(await _ours(orchestrator, provider, tree))
+        ours.append(await _ours(orchestrator, provider, tree, bare))
         if not number % 2:
             theirs.append(_theirs(bare, best))
     return Contest(provider, ours, theirs, best)
@@ -103,10 +103,15 @@ def _theirs(bare: Bare, at_a_time: int) -> float:
         bare.clear()
 
 
-async def _ours(orchestrator: Orchestrator, provider: str, tree: Path) -> float:
+async def _ours(orchestrator: Orchestrator, provider: str, tree: Path, bare: Bare) -> float:
+    async def one() -> Lease:
+        lease = await orchestrator.acquire(environment=provider, workspace=tree)
+        if bare.command:
+            await lease.exec("true")
+        return lease
+
     begun = time.monotonic()
-    acquiring = (orchestrator.acquire(environment=provider, workspace=tree) for _ in range(AT_ONCE))
-    leases = await asyncio.gather(*acquiring)
+    leases = await asyncio.gather(*(one() for _ in range(AT_ONCE)))
     lasted = time.monotonic() - begun
     await asyncio.gather(*(lease.release() for lease in leases))
     return lasted

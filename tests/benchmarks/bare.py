@@ -34,6 +34,7 @@ class Bare:
         clear: removes them all.
         driver, config: what an environment of ours is told.
         variables: what the script is given besides.
+        command: whether the script runs a first command in the place, as ours then has to.
     """
 
     script: str
@@ -41,6 +42,7 @@ class Bare:
     driver: str
     config: dict[str, Any]
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    command: bool = False
 
     def make(self, places: int, at_a_time: int) -> float:
         """The seconds that so many take."""
@@ -78,7 +80,7 @@ cp -a {shlex.quote(str(tree))} {shlex.quote(str(places))}/$1
 cd {shlex.quote(str(places))}/$1
 exec bwrap {spaces} {mounts} --bind "$PWD" "$PWD" --chdir "$PWD" true
 """
-    yield Bare(script, clear, "sandbox", {"provider": "bubblewrap"})
+    yield Bare(script, clear, "sandbox", {"provider": "bubblewrap"}, command=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from figure import Figure
 from rich.console import Console
 
 _SIDES = {
-    "bubblewrap": "copies the tree, and runs `bwrap … true` with it; ours runs nothing yet",
+    "bubblewrap": "`cp -a` of the tree, and `bwrap … true` with it; ours runs a first `true`, too",
     "docker": "`docker run -d` with our limits, mounts and as many labels; then `docker cp` of the tree",
     "podman": "the same by `podman`",
     "ssh": "`tar | ssh … 'mkdir && tar -x'` over one shared connection, which stands before; ours has to log in itself",
@@ -28,6 +28,8 @@ _WHY = {
     "small programs there. The other side has one a place, over a connection that stands. Ours has two, for a place is "
     "on record before a tree is sent to it, and logs in the first time. To let who waits for a login use the room that "
     "another connection gets meanwhile gained a twentieth, and was left out.",
+    "bubblewrap": "Without the first command ours was the quicker one. That command starts the lease's supervisor, a "
+    "process of Python, which all further ones share: each of those costs what a bare bwrap does.",
     "docker": "Two `docker exec` a lease, one to make the place and one to send the tree, are half of what a container "
     "costs; the other side's `docker cp` is as dear as one of them.",
 }
