@@ -32,6 +32,8 @@ _WHY = {
     "process of Python, which all further ones share: each of those costs what a bare bwrap does.",
     "docker": "Two `docker exec` a lease, one to make the place and one to send the tree, are half of what a container "
     "costs; the other side's `docker cp` is as dear as one of them.",
+    "podman": "The same, and dearer: nothing of podman stays between two calls, so that each `podman exec` starts anew "
+    "what docker has running.",
 }
 
 
