@@ -229,7 +229,7 @@ class Lease:
         Raises:
             LeaseLost: the lease is another's now, or was ended from elsewhere.
             EnvironmentRunError: the lease expired meanwhile.
-            DriverError: the place failed.
+            DriverError: the place failed. What else a driver raises is a defect of it, and passes as it is.
         """
         command = Command(
             argv=argv,
