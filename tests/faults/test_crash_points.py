@@ -41,7 +41,7 @@ def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, r
     assert cases.log(whole) == expected
     assert is_recovered(cases, whole) == []
     kills = range((len(path) + resume) % every, len(expected), every)
-    found = {expected[kill]: _killed(cases, scene, path, kill, resume=resume) for kill in kills}
+    found = {f"{kill}: {expected[kill]}": _killed(cases, scene, path, kill, resume=resume) for kill in kills}
     _judge(found, tried)
 
 
@@ -51,7 +51,10 @@ def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, r
 def test_killed_at_some_points_of_all_paths(cases: Cases, scene: str, every: int, resume: bool, tried: Tried) -> None:
     row = [(path, kill) for path in PATHS for kill in range(len(points(path)))]
     kills = row[(2 * resume + cases.on_a_server) * every // 4 :: every]  # each of the four takes others
-    found = {f"{path}: {points(path)[kill]}": _killed(cases, scene, path, kill, resume=resume) for path, kill in kills}
+    found = {
+        f"{path}: {kill}: {points(path)[kill]}": _killed(cases, scene, path, kill, resume=resume)
+        for path, kill in kills
+    }
     _judge(found, tried)
 
 
