@@ -1,6 +1,5 @@
 """The fence of a key: one verb at a time, and none under an older epoch than was seen."""
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Stale
-from leasehold.drivers.waiting_lock import lock
+from leasehold.drivers.waiting_lock import lock, taken
 
 FOLDER = ".fences"
 STALE_AFTER = 7 * 24 * 3600.0
@@ -112,10 +111,8 @@ def remove_old_fences(root: Path, stands: Callable[[str], bool]) -> None:
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            Path(entry.path).unlink(missing_ok=True)
-        except BlockingIOError:
-            continue
+            if taken(descriptor):
+                Path(entry.path).unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 

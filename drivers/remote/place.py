@@ -196,15 +196,15 @@ class RemotePlace:
         assert standing is not None
         return standing
 
-    def retagged(self, standing: Standing, context: Context) -> bytes:
+    def retagged(self, standing: Standing, context: Context) -> str:
         """The tags with the current lease and epoch, as ``tag`` writes them; empty where they are the same."""
         tags = replace(standing.tags, lease_id=context.lease_id, epoch=context.epoch)
-        return b"" if tags == standing.tags else _written(tags, standing.data).encode()
+        return "" if tags == standing.tags else _written(tags, standing.data)
 
     async def renew(self, standing: Standing, context: Context) -> None:
         """Write the current lease and epoch into the tags: a parked place changes hands."""
         if written := self.retagged(standing, context):
-            await self.ask(_TAG, context, J=written.decode())
+            await self.ask(_TAG, context, J=written)
 
     async def remove(self, context: Context) -> None:
         """Remove the folder with all in it, its tags last; gone already is success."""

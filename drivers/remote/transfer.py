@@ -101,7 +101,7 @@ async def push_anew(
         standing = await place.told(session)
         if standing.realized and not used:
             raise Used(standing)
-        await session.write(place.retagged(standing, context) + b"\n")
+        await session.write(f"{place.retagged(standing, context)}\n".encode())
 
         def emit(chunk: bytes, check: Callable[[], None]) -> None:
             try:

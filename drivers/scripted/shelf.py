@@ -1,11 +1,12 @@
 """Where a scripted provider keeps what it knows: named bytes, in memory or in a folder."""
 
 import asyncio
-import fcntl
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from leasehold.drivers.waiting_lock import taken
 
 _PAUSE = 0.005  # seconds between two looks whether another process has let go
 
@@ -47,7 +48,7 @@ class FolderShelf:
         """One process at a time; the kernel lets go of a dead one's lock. A frozen one stops who waits, and no more."""
         self._root.mkdir(parents=True, exist_ok=True)
         with (self._root / ".lock").open("a") as lock:
-            while not _taken(lock.fileno()):
+            while not taken(lock.fileno()):
                 check()
                 await asyncio.sleep(_PAUSE)
             yield
@@ -73,11 +74,3 @@ class FolderShelf:
         found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         names = (path.relative_to(self._root).as_posix() for path in found)
         return sorted(name for name in names if name.startswith(prefix))
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,35 +83,31 @@ exec bwrap {spaces} {mounts} --bind "$PWD" "$PWD" --chdir "$PWD" true
     yield Bare(script, clear, "sandbox", {"provider": "bubblewrap"}, command=True)
 
 
-@contextmanager
-def docker_containers(folder: Path, tree: Path) -> Generator[Bare | str]:
+def docker_containers(folder: Path, tree: Path) -> AbstractContextManager[Bare | str]:
     """A container with what ours has."""
-    lacks = docker.lacking()
-    if lacks is not None:
-        yield lacks
-        return
     engine = Docker(folder)
-    engine.start()
-    try:
-        yield _containers(engine, ["docker", "--host", engine.host], tree)
-    finally:
-        engine.stop()
+    return _started(docker.lacking(), engine, ["docker", "--host", engine.host], {}, tree)
+
+
+def podman_containers(folder: Path, tree: Path) -> AbstractContextManager[Bare | str]:
+    """The same by podman."""
+    engine = Podman(folder)
+    return _started(podman.lacking(), engine, ["podman"], engine.variables, tree)
 
 
 @contextmanager
-def podman_containers(folder: Path, tree: Path) -> Generator[Bare | str]:
-    """The same by podman."""
-    lacks = podman.lacking()
+def _started(
+    lacks: str | None, engine: Docker | Podman, words: Sequence[str], variables: Mapping[str, str], tree: Path
+) -> Generator[Bare | str]:
     if lacks is not None:
         yield lacks
         return
-    engine = Podman(folder)
     engine.start()
-    os.environ.update(engine.variables)
+    os.environ.update(variables)
     try:
-        yield _containers(engine, ["podman"], tree)
+        yield _containers(engine, words, tree)
     finally:
-        for name in engine.variables:
+        for name in variables:
             del os.environ[name]
         engine.stop()
 
