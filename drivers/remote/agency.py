@@ -15,7 +15,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import DriverError, Unavailable
 from leasehold.drivers.remote import wire
 from leasehold.drivers.remote.asking import error_of, feed_bytes, listened, meaning, within
-from leasehold.drivers.remote.link import Link, Session
+from leasehold.drivers.remote.link import Link, Session, end
 from leasehold.drivers.remote.place import RemotePlace
 
 _FILES = (
@@ -99,13 +99,13 @@ class Agency:
             except (ConnectionError, asyncio.IncompleteReadError):
                 word = b""
             except BaseException:
-                session.kill()
+                await end(session)
                 raise
             try:
                 said = await listened(session)
                 raise meaning(place.link, await session.wait(), said)
             finally:
-                session.kill()
+                await end(session)
 
         return cls(await within(context, work()), place.link)
 
@@ -168,15 +168,12 @@ class Agency:
         if self._closed.done():
             # the command's own last words are on their way
             await asyncio.wait({self._tasks[0]}, timeout=max(0.0, give_up - time.monotonic()))
-        self._end()
-        survivors = self._closed.result() if self._closed.done() else None
-        return None if survivors is None else tuple(survivors)
-
-    def _end(self) -> None:
-        self._session.kill()
         for task in self._tasks:
             task.cancel()
         self._lose()
+        await end(self._session)
+        survivors = self._closed.result() if self._closed.done() else None
+        return None if survivors is None else tuple(survivors)
 
     def _lose(self) -> None:
         if not self._closed.done():
@@ -189,8 +186,9 @@ class Agency:
         try:
             while True:
                 kind, number, length = wire.unpack_head(await stdout.readexactly(wire.HEAD.size))
-                if length > wire.MOST:
-                    return  # no agent of ours says so much at once
+                if length > wire.MOST:  # no agent of ours says so much at once
+                    self._session.kill()
+                    return
                 data = await stdout.readexactly(length)
                 if kind == wire.CLOSED:
                     if not self._closed.done():

@@ -17,7 +17,7 @@ from leasehold.drivers.errors import (
     TimedOut,
     Unavailable,
 )
-from leasehold.drivers.remote.link import Link, Session
+from leasehold.drivers.remote.link import Link, Session, end
 from leasehold.drivers.remote.prelude import REFUSED
 from leasehold.drivers.shown import shown
 
@@ -89,7 +89,7 @@ async def converse(link: Link, script: str, context: Context, talk: Talk[T]) -> 
                 return answer
             raise meaning(link, code, said)
         finally:
-            session.kill()
+            await end(session)
             listening.cancel()
 
     return await within(context, work())

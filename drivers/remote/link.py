@@ -6,6 +6,8 @@ from typing import Protocol
 from leasehold.drivers.command import Streams
 from leasehold.drivers.errors import DriverError
 
+_END = 2.0
+
 
 class Session(Protocol):
     """One piece of shell text that runs at the place, with three streams of bytes attached.
@@ -28,6 +30,14 @@ class Session(Protocol):
     def kill(self) -> None:
         """End the near side now. May be called at any time, and again."""
         ...
+
+
+async def end(session: Session) -> None:
+    """End a session and wait a moment for it, so that nothing of it is left to an event loop that closes next."""
+    session.kill()
+    ending = asyncio.ensure_future(session.wait())
+    await asyncio.wait({ending}, timeout=_END)
+    ending.cancel()
 
 
 class Link(Protocol):

@@ -22,6 +22,7 @@ class ProcessSession:
         self._process = process
         self._transport = transport
         self._stdin = process.stdin
+        self._killed = False
         self.stdout = process.stdout
         self.stderr = process.stderr
 
@@ -50,10 +51,16 @@ class ProcessSession:
     async def wait(self) -> int | None:
         code = await self._process.wait()
         self._stdin.close()
+        if self._killed:
+            self._transport.close()
         return code if code >= 0 else None
 
     def kill(self) -> None:
+        self._killed = True
         self._stdin.close()
+        if self._process.returncode is not None:
+            self._transport.close()
+            return
         send(self._process, signal.SIGKILL)
         for number in (1, 2):  # what has not been read is not read any more, and would hold its pipe open
             pipe = self._transport.get_pipe_transport(number)

@@ -17,7 +17,7 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.errors import DriverError, Gone, Unusable
 from leasehold.drivers.remote.asking import ask, chunks, feed_bytes, meaning, within
 from leasehold.drivers.remote.hearing import Hearing, readable
-from leasehold.drivers.remote.link import Session
+from leasehold.drivers.remote.link import Session, end
 from leasehold.drivers.remote.place import RemotePlace
 from leasehold.drivers.remote.shell_runner import CANCEL, CLOSE, RUN
 
@@ -54,7 +54,7 @@ class ShellExecution:
         try:
             await self._settled(running, text, number, command, context)
         finally:
-            running.close()
+            await running.close()
         lasted = time.monotonic() - begun
         if running.trailer is None:
             code = await session.wait()
@@ -149,10 +149,10 @@ class _Running(Hearing):
         for task in reading:
             task.cancel()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
-        self._session.kill()
+        await end(self._session)
 
     async def _begin(self, text: bytes) -> None:
         try:
