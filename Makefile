@@ -31,7 +31,7 @@ test-kubernetes: $(READY) ## pods on a real cluster, built once (7 to 15 minutes
 	@tests/servers/kubernetes/test $(BIN)
 
 nightly: $(READY) ## what takes hours: every pair of crashes, the large models, ten minutes of chaos
-	@$(PYTEST) -n 3 -m nightly
+	@$(PYTEST) -n 4 -m nightly
 
 check: $(READY) ## format, lint, types, import contracts, drift of generated pages, the built wheel
 	@$(BIN)/ruff format --check .

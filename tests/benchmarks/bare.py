@@ -127,18 +127,13 @@ exec {shlex.join([*words, "cp", str(tree)])} bare-$1:/leasehold/
     return Bare(script, engine.clear, "sandbox", config)
 
 
-def host(folder: Path) -> Sshd:
-    """An sshd to measure: bash takes its logins for shells below shells, and reads no ``.bashrc`` of this machine's."""
-    return Sshd(folder, settings=["SetEnv SHLVL=2"])
-
-
 @contextmanager
 def ssh(folder: Path, tree: Path) -> Generator[Bare | str]:
     """A folder on the host with the tree in it, over one shared connection, that stands before the clock runs."""
     if program() is None:
         yield "sshd is not installed"
         return
-    server = host(folder / "sshd")
+    server = Sshd(folder / "sshd")
     server.start()
     places, socket = folder / "places", folder / "control"
     words = ["ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={server.known_hosts}"]

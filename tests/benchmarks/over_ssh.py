@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bare import host
 from figure import Figure
 from leasehold.drivers import Command, Context, Handle, Mode, PlaceRequest, ReleaseMode, Tags, Workspace
 from leasehold.drivers.ssh import SshConfig, SshDriver
@@ -26,7 +25,7 @@ def figures(times: int) -> list[Figure]:
     if program() is None:
         return []
     with TemporaryDirectory(prefix="leasehold-bench-ssh-") as folder:
-        server = host(Path(folder) / "sshd")
+        server = Sshd(Path(folder) / "sshd")
         server.start()
         try:
             return asyncio.run(_figures(server, Path(folder), times))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import FORKS
 from chaos import Member, acknowledged, live, settings
+from forks import forks
 from leasehold.drivers.scripted import Provider
 from leasehold.drivers.scripted.shelf import FolderShelf
 from leasehold.orchestrator import Orchestrator
@@ -44,7 +44,7 @@ class Herd:
 
     def _start(self, index: int) -> Any:
         url = f"postgresql://postgres@127.0.0.1:{self._proxies[index].port}/{self._database}"
-        process = FORKS.Process(target=live, args=(Member(self._folder, url, next(self._numbers)),))
+        process = forks().Process(target=live, args=(Member(self._folder, url, next(self._numbers)),))
         process.start()
         return process
 

@@ -15,9 +15,12 @@ from scenes import SCENES
 
 Tried = Callable[..., None]
 LONG = {"scripted": 7, "local copy": 23, "local worktree": 29, "bubblewrap": 29}
-"""The long profile takes each so many-th point, each path another; the nightly one takes all, of all scenes."""
+"""The long profile takes each so many-th point, each path and store another; the nightly one takes all."""
 SLOW = {"ssh": 97, "docker": 97, "podman": 97, "kubernetes": 17}
-"""Where a verb takes long, the long profile takes each so many-th point of all paths as one row."""
+"""Where a verb takes long, the long profile takes each so many-th point of all paths as one row. The nightly one
+takes all on each store: every other one is resumed, on the other store those between."""
+PAIRS = {"scripted": 1, "local copy": 13, "local worktree": 13, "bubblewrap": 13, "ssh": 61, "docker": 61, "podman": 61}
+"""The recovery from each so many-th point is killed at all its own points, in the nightly profile."""
 
 NIGHTLY = (pytest.mark.long, pytest.mark.nightly, pytest.mark.timeout(1800))
 
@@ -31,7 +34,7 @@ pytestmark = pytest.mark.timeout(600)
     [
         ("scripted", 16),
         *(pytest.param(scene, every, marks=pytest.mark.long) for scene, every in LONG.items()),
-        *(pytest.param(scene, 1, marks=NIGHTLY) for scene in SCENES),
+        *(pytest.param(scene, 2 if scene in SLOW else 1, marks=NIGHTLY) for scene in SCENES),
     ],
 )
 def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, resume: bool, tried: Tried) -> None:
@@ -40,7 +43,7 @@ def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, r
     expected = points(path)
     assert cases.log(whole) == expected
     assert is_recovered(cases, whole) == []
-    kills = range((len(path) + resume) % every, len(expected), every)
+    kills = range((len(path) + resume + cases.on_a_server) % every, len(expected), every)
     found = {f"{kill}: {expected[kill]}": _killed(cases, scene, path, kill, resume=resume) for kill in kills}
     _judge(found, tried)
 
@@ -79,13 +82,13 @@ def _judge(found: dict[str, list[str]], tried: Tried) -> None:
     ("scene", "every"),
     [
         ("scripted", 61),
-        *(pytest.param(scene, 61 if scene in ("docker", "podman") else 1, marks=NIGHTLY) for scene in SCENES),
+        *(pytest.param(scene, every, marks=NIGHTLY) for scene, every in PAIRS.items()),
     ],
 )
 def test_killed_again_in_the_recovery(cases: Cases, scene: str, every: int, path: str, tried: Tried) -> None:
     """The recovery is killed too, at each of its own points in turn; a third process ends what is left."""
     wrong, pairs = dict[tuple[int, int], list[str]](), 0
-    for kill in range(len(path) % every, len(points(path)), every):
+    for kill in range((len(path) + cases.on_a_server) % every, len(points(path)), every):
         for second in count():
             case = cases.make(scene, path, kill)
             assert cases.run(live, case)

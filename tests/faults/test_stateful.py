@@ -298,7 +298,10 @@ class Processes(RuleBasedStateMachine):
     [
         (6, 12),
         pytest.param(25, 25, marks=pytest.mark.long),
-        pytest.param(2000, 50, marks=(pytest.mark.long, pytest.mark.nightly)),
+        *(
+            pytest.param(500, 50, marks=(pytest.mark.long, pytest.mark.nightly), id=f"500-50-{part}")
+            for part in range(4)
+        ),
     ],
 )
 @pytest.mark.timeout(7200)
@@ -309,6 +312,7 @@ def test_processes(made_store: Path, examples: int, steps: int, tried: Callable[
         stateful_step_count=steps,
         deadline=None,
         database=None,
+        derandomize=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
         phases=[Phase.generate, Phase.shrink],
     )

@@ -1,6 +1,5 @@
 """Runs the lives of ``paths.py``, each in a process of its own, and judges by what the provider itself lists."""
 
-import multiprocessing
 import signal
 import time
 from collections.abc import Callable
@@ -10,29 +9,12 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from forks import forks
 from leasehold.states import Policy
 from paths import Case, journals, recover, verdict
 from protocol import Rules, Step, paths, strays
 from scenes import SCENES, Scene
 
-FORKS = multiprocessing.get_context("forkserver")
-# what a process would import while it runs is there already, so that it starts in milliseconds
-FORKS.set_forkserver_preload(
-    [
-        "leasehold.orchestrator.verify",
-        "leasehold.orchestrator.store.migration",
-        "leasehold.orchestrator.store.sqlite_backend",
-        "leasehold.orchestrator.store.postgres_backend",
-        "leasehold.drivers.local",
-        "leasehold.drivers.sandbox.bubblewrap",
-        "leasehold.drivers.sandbox.container",
-        "leasehold.drivers.scripted",
-        "leasehold.drivers.ssh",
-        "alembic.command",
-        "alembic.autogenerate",
-        "sqlalchemy.dialects.postgresql.psycopg",
-    ]
-)
 SIGKILLED = -signal.SIGKILL
 POINTS = Path(__file__).parents[1] / "faults" / "points.txt"
 
@@ -78,7 +60,7 @@ class Cases:
 
     def start(self, work: Callable[[Any], None], argument: Any) -> int | None:
         """Run anything in a process of its own, to its end; gives its exit code."""
-        process = FORKS.Process(target=work, args=(argument,))
+        process = forks().Process(target=work, args=(argument,))
         process.start()
         process.join(90)
         if process.is_alive():

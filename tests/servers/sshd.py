@@ -89,6 +89,7 @@ class Sshd:
                     "KbdInteractiveAuthentication no",
                     "MaxSessions 200",
                     "MaxStartups 200",
+                    "SetEnv SHLVL=2",  # a shell below shells, thinks bash, and reads no .bashrc of this machine's
                     "",
                 ]
             )
