@@ -19,6 +19,8 @@ from leasehold.drivers.remote.tree import RemoteTree
 from leasehold.drivers.target import Target
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
 
+_MOST_REALIZED = 10_000
+
 
 class Passing(Protocol):
     """The part of a driver's config that says what commands get."""
@@ -109,6 +111,8 @@ class RemoteDriver(ABC):
             strategy=self.strategy,
             remote=self.remote_side(handle, context),
         )
+        if len(self._just_realized) >= _MOST_REALIZED:  # of leases that were lost since; it only spares a look
+            self._just_realized.clear()
         self._just_realized[handle.place] = context.epoch
         return realization
 

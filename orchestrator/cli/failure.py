@@ -70,7 +70,7 @@ def line(error: BaseException) -> str:
             text, hint = str(error), "see whether the disk, the file or the descriptor can be used"
         case _:
             text = f"{error.__class__.__name__}: {error}"
-            hint = "this is a defect of Leasehold: report it with what --debug shows"
+            hint = "this is a defect of Leasehold, or of a driver that is a plug-in: report it with what --debug shows"
     return f"error: {joined(text, hint)}"
 
 
