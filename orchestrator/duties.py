@@ -13,6 +13,7 @@ from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.replay import Replays
 from leasehold.orchestrator.takeover import Takeover
+from leasehold.orchestrator.telling import tell
 from leasehold.states import IllegalTransition
 
 KEEP_OVER = "keep_over"
@@ -112,7 +113,7 @@ class Duties:
         async with self._turns.setdefault(row.terms.provider, asyncio.Semaphore(_AT_ONCE)):
             deed = None if until is not None and until.is_set() else await duty(row)
         if deed is not None:
-            told(deed)
+            tell(told, deed)
         return deed
 
     def _end(self, lease_id: str, _: asyncio.Task[Deed | None]) -> None:

@@ -349,7 +349,8 @@ class Lease:
         self._raise_if_ended()
         self.life.check(self)
         if self.target is None or self.facts.state is not LeaseState.TARGETED:
-            raise LeaseLost(self.id, f"it is {self.facts.state}")
+            going = self.facts.state is LeaseState.TARGETED
+            raise LeaseLost(self.id, "it is being let go" if going else f"it is {self.facts.state}")
         return self.target
 
     def _raise_if_ended(self) -> None:

@@ -5,6 +5,7 @@ Each operation runs to a recorded end, whoever cancels its caller.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from leasehold.drivers import DriverError, Mode, Transport, syncs_back
@@ -124,7 +125,12 @@ class Life:
             target, lease.target = lease.target, None
             if target is not None:
                 await target.detach()
-            await self._commits.note(lease, Note.DETACH)
+            try:
+                await self._commits.note(lease, Note.DETACH)
+            except StoreError:
+                with suppress(DriverError):  # it is ours still, and to be used as before
+                    await self.reach(lease)
+                raise
 
     async def journal(self, lease_id: str) -> list[Entry]:
         """A lease's journal, oldest row first."""
@@ -240,9 +246,10 @@ class Life:
 
     async def part(self, leases: Iterable[Lease]) -> None:
         """This process ends while it holds leases: what it runs there ends, and others may take them over."""
-        for lease in tuple(leases):
+        held = tuple(leases)
+        for lease in held:
             lease.lose("its orchestrator was closed")
-            await self._ending.let_go(lease)
+        await asyncio.gather(*(self._ending.let_go(lease) for lease in held))
 
     async def settled(self, lease: Lease, operation: Coroutine[Any, Any, T]) -> T:
         """Run an operation. A cancelled caller waits until its step is settled, and then is cancelled."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Container, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -12,6 +12,7 @@ from leasehold.drivers import Driver, Mode, Registry
 from leasehold.orchestrator.adapters import Adapter, Adapters
 from leasehold.orchestrator.arguments import LeaseArguments, absolute, check_ids, member
 from leasehold.orchestrator.capacity import Capacity
+from leasehold.orchestrator.closing import to_its_end
 from leasehold.orchestrator.commits import Commits
 from leasehold.orchestrator.duration import seconds
 from leasehold.orchestrator.duties import Duties
@@ -115,10 +116,15 @@ class Orchestrator(Operations, EntryPoints):
         try:
             yield orchestrator
         finally:
-            await orchestrator._others.close()
-            await orchestrator._life.part(orchestrator._owner.leases.values())
-            await orchestrator._owner.close()
-            await store.close()
+            await to_its_end(orchestrator._close())
+
+    async def _close(self) -> None:
+        """From what uses the store to the store itself; one that fails leaves none of the others open."""
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self.store.close)
+            closing.push_async_callback(self._owner.close)
+            closing.push_async_callback(self._life.part, self._owner.leases.values())
+            closing.push_async_callback(self._others.close)
 
     # --- leases
 

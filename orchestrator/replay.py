@@ -17,6 +17,7 @@ from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.recovery import Recovery
 from leasehold.orchestrator.step import Failure, StepFailed
 from leasehold.orchestrator.takeover import Takeover, failure
+from leasehold.orchestrator.telling import tell
 from leasehold.states import (
     Answer,
     Move,
@@ -211,7 +212,7 @@ class Replays:
                         row.terms.id, row.stuck, found, None, (), "", done=False, outcome=f"not done: {error}"
                     )
             if told is not None:
-                told(done)
+                tell(told, done)
             return done
 
         return list(await asyncio.gather(*(one(row) for row in rows)))

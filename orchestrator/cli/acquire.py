@@ -1,9 +1,11 @@
 """``leasehold acquire``: a lease that is left standing, for other commands."""
 
 import typer
+from leasehold.drivers import DriverError
+from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.display import out
-from leasehold.orchestrator.cli.ended import tell_what_is_left
-from leasehold.orchestrator.cli.failure import report
+from leasehold.orchestrator.cli.ended import command, tell_what_is_left
+from leasehold.orchestrator.cli.failure import report, warn
 from leasehold.orchestrator.cli.leasing import (
     Adapter,
     Agent,
@@ -26,8 +28,11 @@ from leasehold.orchestrator.cli.leasing import (
 from leasehold.orchestrator.cli.options import Quiet
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.cli.steps import StepsShown
-from leasehold.orchestrator.errors import EnvironmentRunError
+from leasehold.orchestrator.errors import EnvironmentRunError, IllegalTransition, LeaseholdError, StoreError
+from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.orchestrator import Orchestrator
+from leasehold.orchestrator.run_leases import failure_by
+from leasehold.orchestrator.step import Failure
 
 
 def acquire(
@@ -84,8 +89,22 @@ def acquire(
                 if error.lease_id is not None:
                     await tell_what_is_left(orchestrator, error.lease_id, choices)
                 return code
-            await lease.detach()
+            try:
+                await lease.detach()
+            except BaseException as error:
+                if lease.facts.owner is None:
+                    out(lease.id)
+                else:  # nobody would get its id
+                    await _end(lease, failure_by(error), choices)
+                raise
         out(lease.id)
         return 0
 
     return perform(context, work, seconds=None, makes=True)
+
+
+async def _end(lease: Lease, failure: Failure, choices: Choices) -> None:
+    try:
+        await lease.fail(failure.message, code=failure.code)
+    except (LeaseholdError, StoreError, IllegalTransition, DriverError) as error:
+        warn(f"lease {lease.id} is left as it is: {error}", f"end it: {command(choices, 'release', lease.id)}")

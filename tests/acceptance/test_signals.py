@@ -1,5 +1,6 @@
 """Signals to a running ``leasehold``: the command ends, the lease says why, and nothing is left."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from commandline import CommandLine, gone
+from leasehold.orchestrator.cli.program import program
+from leasehold.orchestrator.lease import Lease
 from stores import both
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -122,3 +125,29 @@ def test_a_run_that_is_killed_leaves_what_fail_can_end(
     assert row["error_message"] == "its host died"
     assert worktrees(repository) == before
     cli("verify", code=0)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_signal_while_acquire_lets_go_leaves_no_lease_that_nobody_knows(
+    cli: CommandLine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    for name, value in cli.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(cli.work)
+    detach = Lease.detach
+
+    async def signalled(self: Lease) -> None:
+        if when == "after":
+            await detach(self)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Lease, "detach", signalled)
+    assert program(["acquire", "--mode", "copy", "--quiet"]) == 143
+    said, lease = capfd.readouterr().out.strip(), cli.lease()
+    if when == "after":
+        assert (said, lease["state"], lease["owner"]) == (lease["id"], "targeted", None)
+        cli("release", said, code=0)
+    else:
+        assert (said, lease["state"], lease["error_code"]) == ("", "failed", "lease_cancelled")
+    assert cli.lease()["cleanup"] == "succeeded"

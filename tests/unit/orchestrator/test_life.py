@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from leasehold.drivers.errors import Unusable
 from leasehold.drivers.scripted import Fault, Provider, Reply, ScriptedDriver
+from leasehold.drivers.scripted.target import ScriptedTarget
 from leasehold.orchestrator import EnvironmentRunError, Lease, LeaseLost, News, Orchestrator, StoreError, WrongUsage
 from leasehold.orchestrator.store.write import Write
 from leasehold.orchestrator.verify import verify
@@ -673,3 +675,63 @@ async def test_of_an_owner_that_lapsed_every_lease_is_lost(orchestrator: Orchest
     for use in (lease.release(), lease.fail("no"), lease.detach(), lease.extend(60)):
         with pytest.raises(LeaseLost, match="could not renew itself"):
             await use
+
+
+async def test_a_detach_that_the_store_did_not_take_leaves_the_lease_usable(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = await orchestrator.acquire(environment=await environment(orchestrator), workspace=tree)
+    forward = orchestrator.store.writer.write
+
+    def fails(write: Write) -> "asyncio.Future[int]":
+        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
+        raise StoreError("the disk of the store is full")
+
+    monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+    with pytest.raises(StoreError):
+        await lease.detach()
+    assert (await lease.exec("true")).ok
+    await lease.release()
+    assert lease.state is LeaseState.RELEASED
+    await content(orchestrator)
+
+
+async def test_who_is_cancelled_while_it_closes_closes_all_the_same(
+    open_orchestrator: Any, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing, all_closing, go_on = list[str](), asyncio.Event(), asyncio.Event()
+
+    class Slow(ScriptedTarget):
+        async def close(self) -> None:
+            closing.append("a target")
+            if len(closing) == 4:
+                all_closing.set()  # none waits for another
+            await go_on.wait()
+            await super().close()
+
+    monkeypatch.setattr("leasehold.drivers.scripted.driver.ScriptedTarget", Slow)
+    before = {thread.name for thread in threading.enumerate()}
+    taken = asyncio.Event()
+
+    async def hold() -> None:
+        async with open_orchestrator() as orchestrator:
+            name = await environment(orchestrator)
+            for number in range(4):
+                (tree / str(number)).mkdir()
+                await orchestrator.acquire(environment=name, workspace=tree / str(number), run_id=f"run{number}")
+            taken.set()
+
+    holding = asyncio.create_task(hold())
+    await asyncio.wait_for(taken.wait(), 30)
+    await asyncio.wait_for(all_closing.wait(), 30)
+    holding.cancel()
+    await asyncio.sleep(0)
+    assert not holding.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(holding, 30)
+    tasks = {task.get_name() for task in asyncio.all_tasks() if not task.done()}
+    assert "leasehold-owner" not in tasks
+    assert {thread.name for thread in threading.enumerate() if thread.name.startswith("leasehold")} <= before
+    async with open_orchestrator() as second:
+        assert [row.stuck for row in await second.ledger.listing("default")] == ["owner_lost"] * 4

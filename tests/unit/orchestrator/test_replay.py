@@ -391,7 +391,13 @@ async def test_all_that_is_stuck_and_one_that_cannot_be(
         )
     async with open_orchestrator() as second:
         heard: list[str] = []
-        done = await second.replay_stuck(told=lambda replay: heard.append(replay.lease_id))
+
+        def told(replay: Replay) -> None:
+            heard.append(replay.lease_id)
+            raise OSError("the terminal is gone")
+
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        done = await second.replay_stuck(told=told)
         assert {replay.lease_id: replay.done for replay in done} == dict.fromkeys([*ids, sick], True)
         assert sorted(heard) == sorted([*ids, sick])
         assert await second.replay_stuck() == []
