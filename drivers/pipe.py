@@ -59,6 +59,7 @@ class Drain:
             self._consumer.cancel()
         if not self.done.cancelled():
             self.done.exception()  # seen, also where nobody waits for it any more
+        self._loop.remove_reader(self.fd)  # also where somebody cancelled ``done``: the number is given out again
         os.close(self.fd)
 
     def _read(self) -> None:
@@ -118,8 +119,10 @@ async def finish_all(drains: Sequence[Drain]) -> None:
         await asyncio.wait(unfinished, timeout=_GRACE)
     for drain in drains:
         drain.finish()
-    for drain in drains:
-        await drain.done
+    if drains:  # waited for, not awaited: that would cancel them with us
+        ended, _ = await asyncio.wait({drain.done for drain in drains}, return_when=asyncio.FIRST_EXCEPTION)
+        for future in ended:
+            future.result()
 
 
 class Feed:

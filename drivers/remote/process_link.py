@@ -10,6 +10,7 @@ from leasehold.drivers.command import Streams
 from leasehold.drivers.errors import DriverError, Unavailable
 
 _BUFFER = 1 << 20
+_LEAVE = 3.0
 
 
 class ProcessSession:
@@ -120,5 +121,9 @@ async def run_attached(argv: Sequence[str], streams: Streams, env: Mapping[str, 
         return await process.wait()
     except asyncio.CancelledError:
         send(process, signal.SIGTERM)
-        await process.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _LEAVE)
         raise
+    finally:
+        send(process, signal.SIGKILL)
+        await process.wait()

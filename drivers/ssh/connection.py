@@ -1,7 +1,6 @@
 """Connections to one host through the system's OpenSSH client, each shared by many sessions."""
 
 import asyncio
-import hashlib
 import os
 import re
 import signal
@@ -10,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from leasehold.drivers.command import Streams
@@ -53,17 +53,24 @@ class Connection:
 
     A connection carries a few sessions, as many as a host's ``MaxSessions`` usually allows; more sessions
     have another one opened. It is a process of the system's ``ssh`` that ends a minute after its last session.
-    ``learn`` is told the private key, where the config names one.
     """
 
     contained = False
 
-    def __init__(self, config: SshConfig, learn: Callable[[str], None]) -> None:
+    def __init__(self, config: SshConfig) -> None:
         self._config = config
-        self._learn = learn
+        self._learn: Callable[[str], None] | None = None
+        self._key: str | None = None
         self._opening = asyncio.Lock()
+        self._own = uuid.uuid4().hex[:14]  # a login of another's would have us know no key
         self._sessions: dict[Path, int] = {}
         self.name = config.host
+
+    def teach(self, learn: Callable[[str], None]) -> None:
+        """Tell the private key, where the config names one: now if it was read already, and at each login."""
+        self._learn = learn
+        if self._key is not None:
+            learn(self._key)
 
     async def open(self, script: str) -> "SshSession":
         """A session that runs shell text. Raises what a login can come to."""
@@ -75,8 +82,14 @@ class Connection:
         """Run shell text on a terminal of the host's; its exit status."""
         socket = await self._shared()
         try:
-            argv = [*self._words(socket), "-tt", "-q", "--", self._config.host, _spelled(script)]
-            return await run_attached(argv, streams)
+            argv = [*self._words(socket), "-tt", "--", self._config.host, _spelled(script)]
+            with tempfile.TemporaryFile(prefix="leasehold-ssh-") as said:  # by ssh alone: the far side has the terminal
+                code = await run_attached(argv, replace(streams, stderr=said.fileno()))
+                said.seek(0)
+                words = said.read().decode("utf-8", "backslashreplace")
+            if code == _OWN_FAILURE and (words.strip() or not await self._lives(socket)):
+                raise self.failure(code, words) or Unavailable(words)
+            return code
         finally:
             self.ended(socket)
 
@@ -88,7 +101,7 @@ class Connection:
         for pattern, kind, hint in _REASONS:
             for line in lines:
                 if re.search(pattern, line):
-                    return kind(f"{self.name}: {_told(lines, line)}", hint=hint)
+                    return kind(f"{self.name}: {_told(line)}", hint=hint)
         last = lines[-1] if lines else "the connection ended"
         return Unavailable(f"{self.name}: {last}", hint="look whether the host is up and its sshd answers")
 
@@ -104,7 +117,7 @@ class Connection:
                 socket = self._socket(number)
                 count = self._sessions.get(socket, 0)
                 if count < _SHARED_BY:
-                    if count == 0 and not (_stands(socket) and await self._lives(socket)):
+                    if count == 0 and not (socket.exists() and await self._lives(socket)):
                         socket.unlink(missing_ok=True)
                         await self._login(socket)
                     self._sessions[socket] = count + 1
@@ -167,7 +180,9 @@ class Connection:
             yield []
             return
         value = await asyncio.to_thread(SecretRef(self._config.identity).resolve)
-        self._learn(value)
+        self._key = value
+        if self._learn is not None:
+            self._learn(value)
         _remove_stale()
         path = _folder() / f"{_IDENTITY}{os.getpid()}-{uuid.uuid4().hex}"
         try:
@@ -179,8 +194,7 @@ class Connection:
             path.unlink(missing_ok=True)
 
     def _socket(self, number: int) -> Path:
-        facts = repr((self._config.model_dump(), os.getpid(), number))
-        return _folder() / hashlib.sha256(facts.encode()).hexdigest()[:16]
+        return _folder() / f"{self._own}-{number}"
 
 
 class SshSession(ProcessSession):
@@ -231,7 +245,7 @@ class SshSession(ProcessSession):
             connection.ended(socket)
 
 
-def _told(lines: list[str], line: str) -> str:
+def _told(line: str) -> str:
     """The line that says most: ssh's banner of a changed key has its own name in the middle."""
     return "the host's key is not the one that is known" if "IDENTIFICATION" in line else line.strip("@ ")
 
@@ -249,17 +263,15 @@ def _octal(sign: str) -> str:
     return "".join(f"\\0{byte:03o}" for byte in sign.encode("utf-8", "surrogateescape"))
 
 
-def _stands(socket: Path) -> bool:
-    return socket.exists()
-
-
 def _remove_stale() -> None:
     """Remove the private keys of processes that were killed in the middle of a login."""
     for path in _folder().glob(f"{_IDENTITY}*"):
         try:
             os.kill(int(path.name.removeprefix(_IDENTITY).partition("-")[0]), 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # gone, or the number is another user's by now
             path.unlink(missing_ok=True)
+        except (ValueError, OverflowError):
+            continue  # none of ours
 
 
 def _folder() -> Path:

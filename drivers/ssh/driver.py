@@ -67,7 +67,7 @@ class SshDriver(RemoteDriver):
         )
 
     async def probe(self, config: SshConfig) -> Health:
-        return await look(config, self._connection(config, _nobody))
+        return await look(config, self._connection(config))
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         config: SshConfig = context.config
@@ -145,15 +145,13 @@ class SshDriver(RemoteDriver):
         root = folder.removesuffix(f"/{handle.place}")
         return RemotePlace(self._connection(config, context.learn), root, handle.place, _host(config))
 
-    def _connection(self, config: SshConfig, learn: Callable[[str], None]) -> Link:
-        """The connections to a host; they belong to the loop that opened them."""
+    def _connection(self, config: SshConfig, learn: Callable[[str], None] | None = None) -> Link:
+        """The connections to a host; they belong to the loop that opened them. A probe has nobody ``learn``."""
         known = self._connections.setdefault(asyncio.get_running_loop(), {})
-        key = config.model_dump_json()
-        return known.setdefault(key, Connection(config, learn))
-
-
-def _nobody(_: str) -> None:
-    """A probe keeps no log."""
+        connection = known.setdefault(config.model_dump_json(), Connection(config))
+        if learn is not None:
+            connection.teach(learn)
+        return connection
 
 
 def _host(config: SshConfig) -> str:

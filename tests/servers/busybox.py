@@ -33,7 +33,7 @@ def make_root(folder: Path) -> Path:
 class BusyboxDriver(SshDriver):
     """The ssh driver, whose host is such a root: ``host`` names its folder, which also holds the places."""
 
-    def _connection(self, config: SshConfig, learn: Callable[[str], None]) -> Link:
+    def _connection(self, config: SshConfig, learn: Callable[[str], None] | None = None) -> Link:
         folder = Path(config.host)
         words = ["bwrap", "--clearenv", "--setenv", "PATH", "/bin", "--setenv", "HOME", "/root", "--die-with-parent"]
         words += ["--bind", str(make_root(folder)), "/", "--proc", "/proc", "--dev", "/dev"]

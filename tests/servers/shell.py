@@ -10,5 +10,5 @@ from leasehold.drivers.ssh import SshConfig, SshDriver
 class ShellDriver(SshDriver):
     """``sh -c`` is all the way there is."""
 
-    def _connection(self, config: SshConfig, learn: Callable[[str], None]) -> Link:
+    def _connection(self, config: SshConfig, learn: Callable[[str], None] | None = None) -> Link:
         return ProcessLink("here", [])

@@ -138,7 +138,7 @@ async def test_a_removal_that_was_torn_is_finished(bench: Bench, monkeypatch: py
 class NoTerminal(ShellDriver):
     """Whose way to a terminal fails."""
 
-    def _connection(self, config: SshConfig, learn: Callable[[str], None]) -> Link:
+    def _connection(self, config: SshConfig, learn: Callable[[str], None] | None = None) -> Link:
         return ProcessLink("here", [], terminal=["/nonexistent/program"])
 
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from leasehold.drivers.command import Command
+from leasehold.drivers.command import Command, Streams
 from leasehold.drivers.context import Context
+from leasehold.drivers.descendants import runs
 from leasehold.drivers.errors import TimedOut, Unavailable
 from leasehold.drivers.place import Tags
 from leasehold.drivers.remote.asking import ask
@@ -65,6 +66,22 @@ def test_nothing_is_left_to_a_loop_that_closes_next(
         del loop
         gc.collect()
     assert [str(warning.message) for warning in caught] == []
+
+
+async def test_an_attached_program_that_ignores_its_end_is_killed(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], Awaitable[None]]
+) -> None:
+    out = tmp_path / "out"
+    with out.open("w+b") as file:
+        streams = Streams(file.fileno(), file.fileno(), file.fileno())
+        text = "trap '' TERM; echo $$; while :; do sleep 1; done"
+        attached = asyncio.create_task(ProcessLink("here", ()).attach(text, streams))
+        await eventually(lambda: out.read_text().endswith("\n"))
+        attached.cancel()
+        async with asyncio.timeout(30):
+            with pytest.raises(asyncio.CancelledError):
+                await attached
+    assert not runs(int(out.read_text()))
 
 
 def _context(folder: Path, seconds: float) -> Context:
