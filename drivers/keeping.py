@@ -8,6 +8,7 @@ import stat
 import tarfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -97,8 +98,9 @@ def remove_old_archives(state_folder: Path) -> None:
     """Remove the archives whose time is over."""
     limit = time.time() - KEPT_FOR
     for archive in (state_folder / _FOLDER).glob("*.tar.gz"):
-        if archive.is_file() and archive.stat().st_mtime < limit:
-            archive.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another lease removes them at the same time
+            if archive.is_file() and archive.stat().st_mtime < limit:
+                archive.unlink()
 
 
 def _free(folder: Path, lease_id: str) -> Path:

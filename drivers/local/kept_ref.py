@@ -5,12 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leasehold.drivers.git import IDENTITY, Git
+from leasehold.drivers.git import IDENTITY, Git, GitFailed
 from leasehold.drivers.keeping import KEPT_FOR
 from leasehold.drivers.place import Kept
 from leasehold.drivers.snapshot import Snapshot, Snapshots
 
 REFS = "refs/leasehold/"
+_BUSY = ("cannot lock ref", ".lock': File exists")
 
 
 def keep_snapshot(
@@ -72,13 +73,17 @@ def renewed_ref(git: Git, kept: Kept) -> Kept | None:
 
 
 def remove_old_refs(git: Git) -> None:
-    """Remove our refs of a repository whose time is over."""
+    """Remove our refs of a repository whose time is over. What another removes, renews or locks is left to it."""
     limit = time.time() - KEPT_FOR
     form = "--format=%(refname) %(objectname) %(committerdate:unix) %(committeremail:trim)"
     for row in git.text("for-each-ref", form, REFS).splitlines():
         ref, identity, date, email = row.split(" ")
         if email == IDENTITY and int(date) < limit:
-            git.run("update-ref", "--no-deref", "-d", ref, identity)
+            try:
+                git.run("update-ref", "--no-deref", "-d", ref, identity)
+            except GitFailed as error:
+                if not any(words in error.lines for words in _BUSY):
+                    raise
 
 
 def _named(git: Git, kept: str, lease_id: str) -> Kept:

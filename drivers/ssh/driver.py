@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Mode, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Health
@@ -71,7 +72,7 @@ class SshDriver(RemoteDriver):
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         config: SshConfig = context.config
-        remove_old_archives(context.state_folder)
+        await off_loop(context, lambda _: remove_old_archives(context.state_folder))
         data = {
             "host": config.host,
             "mode": request.workspace.mode.value,

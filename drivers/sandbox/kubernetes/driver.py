@@ -5,6 +5,7 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+from leasehold.drivers.blocking import off_loop
 from leasehold.drivers.capabilities import Capabilities, Fencing, Limiting, Mode, Transport
 from leasehold.drivers.context import Context
 from leasehold.drivers.driver import Health
@@ -79,7 +80,7 @@ class KubernetesDriver(RemoteDriver):
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         config: KubernetesConfig = context.config
-        remove_old_archives(context.state_folder)
+        await off_loop(context, lambda _: remove_old_archives(context.state_folder))
         async with _cluster(context) as cluster:
             pod = await cluster.find(pod_name(key))
             if pod is None:
