@@ -11,6 +11,7 @@ Rules that every driver keeps (the conformance suite checks them):
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from leasehold.drivers.capabilities import Capabilities
@@ -170,6 +171,15 @@ class KnowsMachine(Protocol):
 
     async def machine(self) -> Health:
         """As ``probe``, as far as it holds whatever the settings are."""
+        ...
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A driver that asks for the state folder also where no context names it: in ``probe``, say."""
+
+    def keep_in(self, state_folder: Path) -> None:
+        """Called once, before the driver is used."""
         ...
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import cast
 
-from leasehold.drivers.driver import Driver
+from leasehold.drivers.driver import Driver, KeepsFiles
 from leasehold.drivers.errors import DriverError
 
 GROUP = "leasehold.drivers"
@@ -34,15 +35,20 @@ class Listed:
 
 
 class Registry:
-    """Finds drivers by name. A broken one is listed with its reason and harms nobody."""
+    """Finds drivers by name. A broken one is listed with its reason and harms nobody.
+
+    ``state_folder`` is where drivers keep files on the caller's side (none: where each of them does by itself).
+    """
 
     def __init__(
         self,
         extra: Iterable[Driver] = (),
         *,
+        state_folder: Path | None = None,
         entry_points: Callable[[], Mapping[str, metadata.EntryPoint]] | None = None,
     ) -> None:
-        self._loaded: dict[str, Driver] = {driver.name: driver for driver in extra}
+        self._state_folder = state_folder
+        self._loaded: dict[str, Driver] = {driver.name: self._told(driver) for driver in extra}
         self._given = frozenset(self._loaded)
         self._entry_points = entry_points or _installed
 
@@ -87,11 +93,17 @@ class Registry:
             missing = [name for name in ("name", "version", "Config", "acquire") if not hasattr(driver, name)]
             if missing:
                 raise TypeError(f"it lacks {', '.join(missing)}")
+            return self._told(driver)
         except Exception as error:
             raise NotInstalled(
                 f"driver {name} cannot be loaded: {error.__class__.__name__}: {error}",
                 hint="mend or remove its package",
             ) from error
+
+    def _told(self, driver: Driver) -> Driver:
+        """The driver, which knows the state folder now where it asks for it."""
+        if self._state_folder is not None and isinstance(driver, KeepsFiles):
+            driver.keep_in(self._state_folder)
         return driver
 
 

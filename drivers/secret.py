@@ -25,19 +25,19 @@ class SecretRef(str):
             return value
         if kind == "file":
             try:
-                return Path(name).expanduser().read_text().rstrip("\n")
+                return Path(name).expanduser().read_text("utf-8").rstrip("\n")
             except (OSError, UnicodeDecodeError) as error:
                 raise Refused(f"{self}: {error.__class__.__name__}", hint=f"make {name} readable") from None
         try:
             done = subprocess.run(
                 ["/bin/sh", "-c", name],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 timeout=30,
                 check=True,
                 stdin=subprocess.DEVNULL,
             )
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
             raise Refused(f"{kind}: the command failed ({error.__class__.__name__})") from None
         return done.stdout.rstrip("\n")
 

@@ -112,7 +112,9 @@ class Orchestrator(Operations, EntryPoints):
         settings = settings or Settings()
         url, patience = store_url or settings.store_url(), settings.store_patience_seconds
         store = await Store.open(url, engine=engine, patience=patience, prefix=settings.table_prefix, make=make)
-        orchestrator = cls(store, Registry(drivers or ()), Adapters(adapters), settings, workspaces)
+        orchestrator = cls(
+            store, Registry(drivers or (), state_folder=settings.state_folder), Adapters(adapters), settings, workspaces
+        )
         try:
             yield orchestrator
         finally:

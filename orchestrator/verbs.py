@@ -44,7 +44,7 @@ class Verbs:
         self._registry = registry
         self._settings = settings
         self._redaction = redaction
-        self.machine = machine_id()
+        self.machine = machine_id(settings.state_folder)
         self.watches = Watches()
 
     def seconds(self, event: str, lease: Lease) -> float:

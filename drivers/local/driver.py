@@ -43,6 +43,7 @@ from leasehold.drivers.remains import demand_ended
 from leasehold.drivers.target import Target
 from leasehold.drivers.variables import host_variables
 from leasehold.drivers.workspace import Realization, SyncReport, Workspace
+from platformdirs import user_state_path
 
 T = TypeVar("T")
 
@@ -63,6 +64,10 @@ class LocalDriver:
     def __init__(self) -> None:
         trees: tuple[Tree, ...] = (InPlace(), TreeCopy(), Worktree())
         self._trees = {tree.mode: tree for tree in trees}
+        self.keep_in(user_state_path("leasehold", appauthor=False))
+
+    def keep_in(self, state_folder: Path) -> None:
+        self._state_folder = state_folder
 
     def capabilities(self, config: Any) -> Capabilities:
         return Capabilities(
@@ -88,10 +93,10 @@ class LocalDriver:
         tree = self._trees.get(request.workspace.mode)
         if request.share or request.late or tree is None:
             return ()
-        return tree.subjects(request.workspace, machine_id())
+        return tree.subjects(request.workspace, machine_id(self._state_folder))
 
     async def probe(self, config: Any) -> Health:
-        return await look(config)
+        return await look(config, self._state_folder)
 
     async def acquire(self, key: str, request: PlaceRequest, tags: Tags, context: Context) -> Handle:
         root = _root(context)

@@ -18,20 +18,21 @@ from leasehold.drivers.local.validate import bounded
 from leasehold.drivers.looking import Sick, timed
 from leasehold.drivers.secret import can_be_read
 from leasehold.drivers.shown import shown
-from platformdirs import user_state_path
 
 _LEAST_SPACE = 256 * 1024 * 1024
 _OLDEST_GIT = (2, 31)
 _BOUND = 10.0
 
 
-async def look(config: LocalConfig, supervisor: Callable[[Path], Confinement | None] = lambda _: None) -> Health:
+async def look(
+    config: LocalConfig, state_folder: Path, supervisor: Callable[[Path], Confinement | None] = lambda _: None
+) -> Health:
     """Look at the root, git, secrets and the supervisor, one after the other. Leaves nothing.
 
     ``supervisor`` is asked for the namespaces of a supervisor that may write in a folder.
     """
     checks = [
-        await timed("root", lambda: asyncio.to_thread(_root, config)),
+        await timed("root", lambda: asyncio.to_thread(_root, config, state_folder)),
         await timed("git", lambda: asyncio.to_thread(_git)),
         await timed("supervisor", lambda: _supervisor(supervisor)),
     ]
@@ -40,8 +41,8 @@ async def look(config: LocalConfig, supervisor: Callable[[Path], Confinement | N
     return Health(tuple(checks))
 
 
-def _root(config: LocalConfig) -> str:
-    root = (config.root or user_state_path("leasehold") / "places").expanduser().absolute()
+def _root(config: LocalConfig, state_folder: Path) -> str:
+    root = (config.root or state_folder / "places").expanduser().absolute()
     standing = next(folder for folder in (root, *root.parents) if folder.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
         raise Sick(f"{shown(root)} cannot be made or written", f"make {shown(standing)} a folder that you may write")

@@ -47,7 +47,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> int:
 async def _examined(settings: Settings) -> list[Check]:
     store = await _store(settings)
     used = await _used(settings) if store.ok else frozenset[str]()
-    return [_leasehold(), store, *[check async for check in _drivers({LOCAL, *used})]]
+    return [_leasehold(), store, *[check async for check in _drivers(settings, {LOCAL, *used})]]
 
 
 def _leasehold() -> Check:
@@ -87,8 +87,8 @@ async def _used(settings: Settings) -> frozenset[str]:
     return frozenset(row.provider for row in rows if row.status is EnvironmentStatus.ACTIVE)
 
 
-async def _drivers(used: Set[str]) -> AsyncIterator[Check]:
-    registry = Registry()
+async def _drivers(settings: Settings, used: Set[str]) -> AsyncIterator[Check]:
+    registry = Registry(state_folder=settings.state_folder)
     for listed in registry.listing():
         if listed.problem is not None:
             yield Check(

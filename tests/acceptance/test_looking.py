@@ -149,7 +149,12 @@ def test_drivers_doctor_and_version(cli: CommandLine) -> None:
     assert "local" in cli("drivers", code=0).stdout
     health = cli("doctor", "--json", code=0).json
     assert health["ok"] is True
-    assert {"leasehold", "store", "local: git"} <= {check["name"] for check in health["checks"]}
+    details = {check["name"]: check["detail"] for check in health["checks"]}
+    assert {"leasehold", "store", "local: git", "local: root"} <= set(details)
+    for name in {"local: root", "bubblewrap: root"} & set(details):
+        assert details[name].startswith(f"{cli.state_folder}/places, ")
+    probed = {check["name"]: check["detail"] for check in cli("env", "probe", "local", "--json", code=0).json["checks"]}
+    assert probed["root"].startswith(f"{cli.state_folder}/places, ")
     lines = [" ".join(line.split()) for line in cli("doctor", code=0).stdout.splitlines()]
     assert any(line.startswith(f"store ok {cli.url}: at version") for line in lines)
     assert cli("--version", code=0).stdout.startswith("leasehold 0")

@@ -50,7 +50,7 @@ class BubblewrapDriver(LocalDriver):
         return found + super().validate(request, config)
 
     async def probe(self, config: BubblewrapConfig) -> Health:
-        return await look(config)
+        return await look(config, self._state_folder)
 
     def _target(self, place: Place, cwd: Path, env: Mapping[str, str], context: Context) -> Target:
         config: BubblewrapConfig = context.config

@@ -23,7 +23,7 @@ _NO_NAMESPACES = (
 _ALL = Limits(memory=1 << 30, pids=1000, cpus=1.0)
 
 
-async def look(config: BubblewrapConfig) -> Health:
+async def look(config: BubblewrapConfig, state_folder: Path) -> Health:
     """Look at the program, namespaces, places, the supervisor within, and limits. Leaves nothing."""
     program = await timed("program", lambda: asyncio.to_thread(_program))
     if not program.ok:
@@ -31,7 +31,7 @@ async def look(config: BubblewrapConfig) -> Health:
     namespaces = await timed("namespaces", lambda: asyncio.to_thread(_namespaces))
     if not namespaces.ok:
         return Health((program, namespaces))
-    places = await look_at_places(config, _within)
+    places = await look_at_places(config, state_folder, _within)
     return Health((program, namespaces, *places.checks, _limits(config)))
 
 
@@ -59,9 +59,13 @@ def _limits(config: BubblewrapConfig) -> Check:
 
 
 def _said(words: list[str]) -> str:
-    done = subprocess.run(
-        words, capture_output=True, text=True, timeout=_BOUND, check=False, stdin=subprocess.DEVNULL, cwd="/"
-    )
+    try:
+        done = subprocess.run(
+            words, capture_output=True, encoding="utf-8", errors="backslashreplace", timeout=_BOUND, check=False,
+            stdin=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Sick(f"{PROGRAM} gave no answer within {_BOUND:g} s", "look at the machine's load") from None
     if done.returncode != 0:
         raise Sick(f"{PROGRAM}: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}", _NO_NAMESPACES)
     return done.stdout.strip()

@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from leasehold.drivers import NotInstalled, Registry
+from leasehold.drivers import KeepsFiles, NotInstalled, Registry
 from leasehold.drivers.registry import GROUP
 from leasehold.drivers.scripted import ScriptedDriver
 
@@ -104,3 +104,18 @@ def test_a_given_driver_is_listed_as_given() -> None:
 
     rows = {row.name: row.source for row in Registry([Given()], entry_points=_no_plugins).listing()}
     assert rows["given"] == "given"
+
+
+def test_who_asks_for_the_state_folder_is_told_it(tmp_path: Path) -> None:
+    class Asks(ScriptedDriver):
+        name = "asks"
+        told: Path | None = None
+
+        def keep_in(self, state_folder: Path) -> None:
+            self.told = state_folder
+
+    given = Asks()
+    registry = Registry([given, ScriptedDriver()], state_folder=tmp_path, entry_points=_no_plugins)
+    assert given.told == tmp_path
+    assert isinstance(registry.get("local"), KeepsFiles)
+    assert not isinstance(registry.get("scripted"), KeepsFiles)

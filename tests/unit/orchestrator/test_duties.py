@@ -59,6 +59,10 @@ async def test_who_rightly_waits_hides_no_lost_lease(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _elsewhere(_: Path) -> str:
+    return "gone"
+
+
 @pytest.mark.parametrize("owed", ["untried", "failed", "kept"])
 async def test_places_of_a_machine_that_is_gone_hide_none_of_another(
     open_orchestrator: Opener, provider: Provider, tree: Path, monkeypatch: pytest.MonkeyPatch, owed: str
@@ -69,7 +73,7 @@ async def test_places_of_a_machine_that_is_gone_hide_none_of_another(
     policy = Policy.RETAIN_ON_FAILURE if owed == "kept" else Policy.EPHEMERAL
     gone: list[str] = []
     with monkeypatch.context() as there:
-        there.setattr("leasehold.orchestrator.verbs.machine_id", lambda: "gone")
+        there.setattr("leasehold.orchestrator.verbs.machine_id", _elsewhere)
         driver = DyingDriver(provider, "release") if owed == "untried" else None
         async with open_orchestrator(driver) as first:
             await first.environments.add("default", "place", "scripted", config, policy=policy)

@@ -296,6 +296,10 @@ async def test_what_a_worker_took_and_could_not_settle_is_tried_again(
         assert provider.standing() == []
 
 
+def _elsewhere(_: Path) -> str:
+    return "another"
+
+
 async def test_a_place_of_another_machine_is_left_to_its_own(
     open_orchestrator: Opener, provider: Provider, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,7 +308,7 @@ async def test_a_place_of_another_machine_is_left_to_its_own(
         await first.environments.add("default", "place", "scripted", {"machine_bound": True})
         lease = await first.acquire(environment="place", workspace=tree)
     with monkeypatch.context() as there:
-        there.setattr("leasehold.orchestrator.verbs.machine_id", lambda: "another")
+        there.setattr("leasehold.orchestrator.verbs.machine_id", _elsewhere)
         async with open_orchestrator() as second:
             [deed] = await second.duties()
             assert (deed.duty, deed.done) == ("owner_lost", False)

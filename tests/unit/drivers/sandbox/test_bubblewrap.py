@@ -44,6 +44,16 @@ async def test_commands_see_a_world_of_their_own(bench: Bench, repo: Path, monke
     assert bench.places() == set()
 
 
+async def test_a_probe_tells_of_a_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bwrap"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("leasehold.drivers.sandbox.bubblewrap.probe._BOUND", 0.2)
+    [check] = (await BubblewrapDriver().probe(BubblewrapConfig())).checks
+    assert (check.name, check.ok, check.detail) == ("program", False, "bwrap gave no answer within 0.2 s")
+
+
 ARM = """
 git config filter.x.clean "touch $BAD; cat" && git config core.fsmonitor "touch $BAD"
 echo '* filter=x' > .gitattributes
