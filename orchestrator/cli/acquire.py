@@ -4,7 +4,7 @@ import typer
 from leasehold.drivers import DriverError
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.display import out
-from leasehold.orchestrator.cli.ended import command, tell_what_is_left
+from leasehold.orchestrator.cli.ended import tell_what_is_left_after
 from leasehold.orchestrator.cli.failure import report, warn
 from leasehold.orchestrator.cli.leasing import (
     Adapter,
@@ -87,7 +87,7 @@ def acquire(
             except EnvironmentRunError as error:
                 code = report(error, choices)
                 if error.lease_id is not None:
-                    await tell_what_is_left(orchestrator, error.lease_id, choices)
+                    await tell_what_is_left_after(orchestrator, error.lease_id, choices)
                 return code
             try:
                 await lease.detach()
@@ -107,4 +107,4 @@ async def _end(lease: Lease, failure: Failure, choices: Choices) -> None:
     try:
         await lease.fail(failure.message, code=failure.code)
     except (LeaseholdError, StoreError, IllegalTransition, DriverError) as error:
-        warn(f"lease {lease.id} is left as it is: {error}", f"end it: {command(choices, 'release', lease.id)}")
+        warn(f"lease {lease.id} is left as it is: {error}", f"end it: {choices.command('release', lease.id)}")

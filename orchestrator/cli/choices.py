@@ -1,5 +1,6 @@
 """What the global options chose, for the commands and for the report of an error."""
 
+import shlex
 from dataclasses import dataclass
 
 
@@ -14,3 +15,8 @@ class Choices:
     store: str | None = None
     debug: bool = False
     lifecycle_failed: int = 1
+
+    def command(self, name: str, *arguments: str) -> str:
+        """A command of ours on the same store, that somebody may paste."""
+        store = () if self.store is None else ("--store", self.store)
+        return shlex.join(("leasehold", *store, name, *arguments))

@@ -1,16 +1,13 @@
 """How a command ended, as an exit code and in words; and what is left to say of an ended lease."""
 
-import shlex
 from collections.abc import Sequence
 
 from leasehold.drivers import Outcome, Result
+from leasehold.orchestrator.cli.aftermath import Aftermath, aftermath
 from leasehold.orchestrator.cli.choices import Choices
-from leasehold.orchestrator.cli.display import when
 from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, say, warn
-from leasehold.orchestrator.ledger import Row
+from leasehold.orchestrator.errors import NoSuch, StoreError
 from leasehold.orchestrator.orchestrator import Orchestrator
-from leasehold.orchestrator.record import journal_records, lease_record
-from leasehold.states import CleanupState
 
 _TIMED_OUT = 124
 _NEVER_RAN = {"not_executable": 126, "not_found": 127}
@@ -57,35 +54,19 @@ def tell_never_ran(result: Result, argv: Sequence[str]) -> None:
         say(f"error: {code}{in_words(result, argv)}")
 
 
-async def tell_what_is_left(orchestrator: Orchestrator, lease_id: str, choices: Choices) -> Row:
+async def tell_what_is_left(orchestrator: Orchestrator, lease_id: str, choices: Choices) -> Aftermath:
     """Say where a place or changes were kept and what opens them, or that the cleanup failed."""
-    row = await orchestrator.ledger.find(orchestrator.settings.company, lease_id)
-    journal = journal_records(await orchestrator.journal(row.terms.id))
-    for entry in journal:
-        if entry["event"] == "clean" and entry["kind"] == "done":
-            for kept in entry["details"].get("kept", ()):
-                say(f"changes are kept in {kept['where']} until {kept['until']}; see them: {kept['how']}")
-    match row.facts.cleanup:
-        case CleanupState.FAILED | CleanupState.PENDING if not row.facts.state.live and not row.facts.pending_event:
-            tries = [entry["details"] for entry in journal if entry["kind"] in ("failed", "abandoned")]
-            why = next((str(tried[key]) for tried in tries[::-1] for key in ("message", "why") if key in tried), "")
-            warn(
-                f"the place is not cleaned up: {why or row.facts.cleanup_error_code or row.facts.cleanup.value}",
-                f"try again: {command(choices, 'release', row.terms.id)}",
-            )
-        case CleanupState.RETAINED:
-            realization = lease_record(row)["workspace_realization"]
-            where = row.papers["provider_lease_id"] if realization is None else realization["cwd"]
-            say(
-                f"the place is kept until {when(row.facts.keep_until)} in {where}; "
-                f"open it: {command(choices, 'shell', row.terms.id)}"
-            )
-        case _:
-            pass
-    return row
+    left = await aftermath(orchestrator, await orchestrator.ledger.find(orchestrator.settings.company, lease_id))
+    for line in left.lines(choices):
+        say(line)
+    return left
 
 
-def command(choices: Choices, name: str, *arguments: str) -> str:
-    """A command of ours that somebody may paste."""
-    store = () if choices.store is None else ("--store", choices.store)
-    return shlex.join(("leasehold", *store, name, *arguments))
+async def tell_what_is_left_after(orchestrator: Orchestrator, lease_id: str, choices: Choices) -> None:
+    """The same, after an error that was told and that stands, whatever the store answers now."""
+    try:
+        await tell_what_is_left(orchestrator, lease_id, choices)
+    except NoSuch:
+        return  # the store never took it: nothing was begun, so nothing is left
+    except StoreError as error:
+        warn(f"what is left of lease {lease_id} cannot be read: {error}", error.hint)

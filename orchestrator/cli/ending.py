@@ -20,7 +20,7 @@ from leasehold.orchestrator.errors import StillHeld, WrongUsage
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.orchestrator import Orchestrator
-from leasehold.states import CleanupState
+from leasehold.states import DUE
 
 Reason = Annotated[str, typer.Option("--reason", metavar="R", help="Why; it stands on the lease for good.")]
 
@@ -104,10 +104,9 @@ async def _end(
     if not before.facts.state.live and not before.facts.cleanup.open:
         out(f"lease {before.terms.id} is {before.status} already, and nothing is owed")
         return 0
-    row = await tell_what_is_left(orchestrator, before.terms.id, choices)
+    row = (await tell_what_is_left(orchestrator, before.terms.id, choices)).row
     out(f"lease {row.terms.id} is {row.status}")
-    owed = row.facts.cleanup in (CleanupState.PENDING, CleanupState.FAILED)
-    return 1 if owed else 0
+    return 1 if row.facts.cleanup in DUE else 0
 
 
 async def _until(orchestrator: Orchestrator, row: Row, done: Callable[[Row], bool]) -> Row:

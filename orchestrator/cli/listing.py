@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from leasehold.drivers.shown import shown
 from leasehold.orchestrator.arguments import member
+from leasehold.orchestrator.cli.aftermath import Aftermath, aftermath
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.display import emit, fields, out, table, when
-from leasehold.orchestrator.cli.ended import command
 from leasehold.orchestrator.cli.options import Json, LeaseId
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.duration import spoken
@@ -48,7 +49,7 @@ def ls(
         if as_json:
             emit([lease_record(row) for row in rows])
         elif stuck:
-            _show_stuck(rows[:_SHOWN], choices)
+            await _show_stuck(orchestrator, rows[:_SHOWN], choices)
         elif rows:
             table(
                 ("LEASE", "ENV", "RUN", "STATE", "STATUS", "AGE", "WHY"),
@@ -82,6 +83,7 @@ def show(
     as_json: Json = False,
 ) -> int:
     """Show one lease."""
+    choices = choices_of(context)
 
     async def work(orchestrator: Orchestrator) -> int:
         row = await orchestrator.ledger.find(orchestrator.settings.company, lease)
@@ -90,7 +92,7 @@ def show(
         if as_json:
             emit({**record, "journal": journal} if with_journal else record)
             return 0
-        _show(record, row)
+        _show(record, await aftermath(orchestrator, row), choices)
         if with_journal:
             out("")
             _show_journal(journal)
@@ -113,7 +115,7 @@ def journal(context: typer.Context, lease: LeaseId, as_json: Json = False) -> in
     return perform(context, work)
 
 
-def _show_stuck(rows: Sequence[Row], choices: Choices) -> None:
+async def _show_stuck(orchestrator: Orchestrator, rows: Sequence[Row], choices: Choices) -> None:
     if not rows:
         out("no lease is stuck")
     for row in rows:
@@ -123,16 +125,15 @@ def _show_stuck(rows: Sequence[Row], choices: Choices) -> None:
         if row.facts.pending_event is not None:
             out(f"  open step: {row.facts.pending_event}")
         if row.facts.cleanup_error_code is not None:
-            out(f"  last try: {row.facts.cleanup_error_code}")
-        out(f"  {_helping(row, choices)}")
+            left = await aftermath(orchestrator, row)
+            out(f"  last try: {_joined(row.facts.cleanup_error_code, shown(left.message))}")
+            if left.way_out(choices):
+                out(f"  {left.way_out(choices)}")
+        out(f"  {choices.command('replay', row.terms.id)}")
 
 
-def _helping(row: Row, choices: Choices) -> str:
-    return command(choices, "replay", row.terms.id)
-
-
-def _show(record: dict[str, Any], row: Row) -> None:
-    request = row.terms.request
+def _show(record: dict[str, Any], left: Aftermath, choices: Choices) -> None:
+    row, request = left.row, left.row.terms.request
     environment, pending = record["environment"], record["pending"]
     realization: dict[str, Any] = record["workspace_realization"] or {}
     holder = None
@@ -148,12 +149,16 @@ def _show(record: dict[str, Any], row: Row) -> None:
             ("stuck", None if row.stuck is None else f"{row.stuck}: {row.stuck.gloss}"),
             ("error", _joined(record["error_code"], record["error_message"])),
             ("failed at", record["error_stage"]),
-            ("cleanup", _joined(record["cleanup"], record["cleanup_error_code"])),
+            ("cleanup", _cleanup(left)),
+            *((("last try", left.message), ("way out", left.way_out(choices))) if left.owed else ()),
+            *(("noted", note) for note in left.notes),
+            *(("changes kept", line) for line in left.kept_lines()),
             ("run", record["run_id"]),
             ("issue", record["issue_id"]),
             ("agent", record["agent_id"]),
             ("adapter", record["adapter_type"]),
             ("environment", _joined(environment["name"] or request.environment, environment["driver"])),
+            ("provider", record["provider"] if record["provider"] != environment["driver"] else None),
             ("workspace", request.workspace),
             ("mode", record["mode"]),
             ("policy", record["policy"]),
@@ -220,6 +225,20 @@ def _why(row: Row) -> str:
     if row.facts.cleanup is CleanupState.PARKED and row.facts.keep_until is not None:
         return f"parked until {iso(row.facts.keep_until)}"
     return row.facts.error_code or ""
+
+
+def _cleanup(left: Aftermath) -> str:
+    """The cleanup, and the code of a try that failed, which stands on it for good."""
+    facts = left.row.facts
+    if facts.cleanup_error_code is None:
+        return facts.cleanup.value
+    if not facts.cleanup.open or facts.keep_until is not None:
+        return f"{facts.cleanup} after {_tries(facts.cleanup_tries)} that failed ({facts.cleanup_error_code})"
+    return f"{facts.cleanup} ({_tries(facts.cleanup_tries)}): {facts.cleanup_error_code}"
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"
 
 
 def _joined(first: str | None, second: str | None) -> str | None:

@@ -1,11 +1,17 @@
 """``leasehold replay``: settling what is stuck."""
 
+import sys
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
+from leasehold.orchestrator.cli.aftermath import Aftermath, aftermath
+from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.display import emit, out
+from leasehold.orchestrator.cli.failure import say
 from leasehold.orchestrator.cli.options import Force, Json
-from leasehold.orchestrator.cli.session import perform
+from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.replay import Replay
@@ -39,16 +45,22 @@ def replay(
         if not as_json:
             _show(done, dry_run=dry_run)
 
+    choices = choices_of(context)
+
     async def work(orchestrator: Orchestrator) -> int:
         if lease is None:
             replays = await orchestrator.replay_stuck(resume=resume, dry_run=dry_run, told=told)
         else:
             replays = [await orchestrator.replay(lease, resume=resume, force=force, dry_run=dry_run)]
             told(replays[0])
+        lefts = [] if dry_run else [await _left(orchestrator, done) for done in replays]
         if as_json:
-            emit([_record(done) for done in replays] if stuck else _record(replays[0]))
+            records = [_record(done, left) for done, left in zip_longest(replays, lefts)]
+            emit(records if stuck else records[0])
         elif not replays:
             out("no lease is stuck")
+        else:
+            _tell(lefts, choices, named=stuck)
         return 0 if dry_run or all(done.done for done in replays) else 1
 
     return perform(context, work, seconds=None)
@@ -66,7 +78,23 @@ def _show(done: Replay, *, dry_run: bool) -> None:
     out(f"  {'would do' if dry_run and done.open else 'now'}: {done.outcome}")
 
 
-def _record(done: Replay) -> dict[str, Any]:
+async def _left(orchestrator: Orchestrator, done: Replay) -> Aftermath | None:
+    """What became of its place; none where another has it now."""
+    if done.lost:
+        return None
+    return await aftermath(orchestrator, await orchestrator.ledger.find(orchestrator.settings.company, done.lease_id))
+
+
+def _tell(lefts: Sequence[Aftermath | None], choices: Choices, *, named: bool) -> None:
+    """Where places and changes were kept, and why a cleanup failed: the last lines, on stderr as release has them."""
+    sys.stdout.flush()
+    for left in lefts:
+        for line in () if left is None else left.lines(choices):
+            assert left is not None
+            say(f"lease {left.row.terms.id}: {line}" if named else line)
+
+
+def _record(done: Replay, left: Aftermath | None) -> dict[str, Any]:
     return {
         "lease_id": done.lease_id,
         "stuck": done.stuck,
@@ -77,6 +105,9 @@ def _record(done: Replay) -> dict[str, Any]:
         "resumed": done.resumed,
         "done": done.done,
         "outcome": done.outcome,
+        "kept": [] if left is None else list(left.kept),
+        "notes": [] if left is None else list(left.notes),
+        "cleanup_message": left.message if left is not None and left.owed else None,
         "plan": [
             {"answer": row.answer, "abandon": list(row.abandon), "resume": list(row.resume), "why": row.why}
             for row in done.rows

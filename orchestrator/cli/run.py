@@ -4,9 +4,8 @@ import asyncio
 
 import typer
 from leasehold.drivers import DriverError, Streams
-from leasehold.orchestrator.cli.choices import Choices
-from leasehold.orchestrator.cli.ended import exit_code, in_words, tell_never_ran, tell_what_is_left
-from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, report, warn
+from leasehold.orchestrator.cli.ended import exit_code, in_words, tell_never_ran, tell_what_is_left_after
+from leasehold.orchestrator.cli.failure import LIFECYCLE_FAILED, report
 from leasehold.orchestrator.cli.leasing import (
     Adapter,
     Agent,
@@ -31,7 +30,7 @@ from leasehold.orchestrator.cli.options import Quiet
 from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.cli.steps import StepsShown
 from leasehold.orchestrator.duration import seconds
-from leasehold.orchestrator.errors import EnvironmentRunError, StoreError, WrongUsage
+from leasehold.orchestrator.errors import EnvironmentRunError, WrongUsage
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.states import ErrorCode
 
@@ -90,6 +89,10 @@ def run(
     choices.lifecycle_failed = LIFECYCLE_FAILED
 
     async def work(orchestrator: Orchestrator) -> int:
+        async def close() -> None:
+            if steps.lease_id is not None:
+                await tell_what_is_left_after(orchestrator, steps.lease_id, choices)
+
         with StepsShown(quiet=quiet) as steps:
             try:
                 async with orchestrator.lease(**asked, listener=steps) as lease:
@@ -100,7 +103,7 @@ def run(
                 tell_never_ran(result, argv)
                 code = exit_code(result)
             except asyncio.CancelledError:
-                await _close(orchestrator, steps, choices)
+                await close()
                 raise
             except DriverError as error:  # the place failed under the command, and the lease with it
                 failed = EnvironmentRunError(ErrorCode.RUN_FAILED, str(error), hint=error.hint)
@@ -108,15 +111,7 @@ def run(
                 code = report(failed, choices)
             except Exception as error:  # noqa: BLE001 - told here, so that what is left is said after it
                 code = report(error, choices)
-            await _close(orchestrator, steps, choices)
+            await close()
             return code
 
     return perform(context, work, seconds=None, makes=True)
-
-
-async def _close(orchestrator: Orchestrator, steps: StepsShown, choices: Choices) -> None:
-    if steps.lease_id is not None:
-        try:
-            await tell_what_is_left(orchestrator, steps.lease_id, choices)
-        except StoreError as error:  # the command's own end stands
-            warn(f"what is left of lease {steps.lease_id} cannot be read: {error}", error.hint)

@@ -95,6 +95,24 @@ def test_a_store_that_cannot_grow(cli: CommandLine) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: the store ")
 
 
+def test_a_store_that_cannot_grow_by_a_lease(cli: CommandLine) -> None:
+    cli("db", "upgrade", code=0)
+    done = subprocess.run(
+        [LEASEHOLD, "run", "--", "true"],
+        cwd=cli.work,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (49152, 49152)),
+        check=False,
+    )
+    assert done.returncode == 125, done.stderr
+    assert "resolve" in done.stderr  # it came so far
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith("leasehold: ")]
+    assert line.startswith("error: the store ")
+    assert cli.leases() == []
+
+
 def test_a_store_in_no_folder(cli: CommandLine) -> None:
     (cli.home / "file").write_text("")
     url = f"sqlite:///{cli.home}/file/x.db"

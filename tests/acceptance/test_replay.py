@@ -1,28 +1,13 @@
 """A run that was killed, settled on the command line."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from commandline import CommandLine
-
-CLAIM = {"LEASEHOLD_CLAIM_SECONDS": "1"}
-
-
-def killed(cli: CommandLine, until: Callable[[Callable[[], bool]], None], *options: str) -> str:
-    """A lease whose run was killed while its command ran, once its owner's claim is over."""
-    running = cli.start(
-        "run", "--mode", "git_worktree", *options, "--", "sh", "-c", "echo up; sleep 300", variables=CLAIM
-    )
-    assert running.stdout is not None
-    running.stdout.readline()
-    running.send_signal(signal.SIGKILL)
-    running.wait(30)
-    until(lambda: bool(cli("ls", "--stuck", "--json", code=0).json))
-    return str(cli.lease()["id"])
+from killing import killed
 
 
 def test_kill_look_plan_replay(cli: CommandLine, repository: Path, until: Callable[[Callable[[], bool]], None]) -> None:

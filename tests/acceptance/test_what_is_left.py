@@ -1,0 +1,75 @@
+"""What is left when a lease has ended: where changes were kept, and why a cleanup does not succeed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commandline import CommandLine
+from killing import killed
+
+REFUSES = json.dumps([{"verb": "release", "message": "Connection refused"}])
+KEPT = "changes are kept in refs/leasehold/"
+
+
+@pytest.fixture
+def changed(cli: CommandLine, repository: Path, until: Callable[[Callable[[], bool]], None]) -> str:
+    """A lease whose run was killed after it had changed its worktree."""
+    return killed(cli, until, command="echo more >> a.txt")
+
+
+def test_replay_says_where_changes_were_kept(cli: CommandLine, changed: str) -> None:
+    assert "kept" not in cli("replay", changed, "--dry-run", code=0).stderr
+    done = cli("replay", changed, code=0)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"{KEPT}{changed} until ")
+    assert "; see them: git " in last
+    assert cli("replay", changed, code=0).stderr == done.stderr
+    assert f"changes kept  refs/leasehold/{changed} until " in cli("show", changed, code=0).stdout
+
+
+def test_so_does_replay_of_all_that_is_stuck(cli: CommandLine, changed: str) -> None:
+    assert (
+        cli("replay", "--stuck", code=0).stderr.splitlines()[-1].startswith(f"lease {changed}: {KEPT}{changed} until")
+    )
+
+
+def test_and_its_json(cli: CommandLine, changed: str) -> None:
+    [planned] = cli("replay", "--stuck", "--dry-run", "--json", code=0).json
+    assert (planned["kept"], planned["notes"], planned["cleanup_message"]) == ([], [], None)
+    [done] = cli("replay", "--stuck", "--json", code=0).json
+    [kept] = done["kept"]
+    assert (kept["where"], list(kept)) == (f"refs/leasehold/{changed}", ["where", "how", "until"])
+    assert (done["notes"], done["cleanup_message"]) == ([], None)
+
+
+def test_a_cleanup_that_fails_says_why_everywhere_and_names_a_way_out(cli: CommandLine, tmp_path: Path) -> None:
+    cli("env", "add", "box", "--driver", "scripted", "--set", f"root={tmp_path}", "--set", f"script={REFUSES}", code=0)
+    ran = cli("run", "--quiet", "box", "--", "true", code=0)
+    lease = cli.lease()["id"]
+    warning = "warning: the place is not cleaned up: Connection refused; try again: leasehold release"
+    assert ran.stderr == f"{warning} {lease}\n"
+    shown = cli("show", lease, code=0).stdout
+    assert "cleanup      failed (1 try): lease_release_failed\n" in shown
+    assert "last try     Connection refused\n" in shown
+    assert "forget" not in shown
+    assert "  last try: lease_release_failed: Connection refused\n" in cli("ls", "--stuck", code=0).stdout
+    replayed = cli("replay", lease, code=1)
+    assert replayed.stderr == f"{warning} {lease}\n"
+    [record] = cli("replay", "--stuck", "--json", code=1).json
+    assert record["cleanup_message"] == "Connection refused"
+    forget = f"if it can never succeed: leasehold forget {lease} --reason WHY"
+    assert cli("release", lease, code=1).stderr == f"{warning} {lease}; {forget}\n"
+    assert forget in cli("show", lease, code=0).stdout
+    assert forget in cli("ls", "--stuck", code=0).stdout
+
+
+def test_a_cleanup_that_succeeds_in_the_end_is_shown_so(cli: CommandLine, tmp_path: Path) -> None:
+    script = json.dumps([{"verb": "release", "message": "Connection refused", "call": 1}])
+    cli("env", "add", "box", "--driver", "scripted", "--set", f"root={tmp_path}", "--set", f"script={script}", code=0)
+    cli("run", "--quiet", "box", "--", "true", code=0)
+    lease = cli.lease()["id"]
+    cli("release", lease, code=0)
+    shown = cli("show", lease, code=0).stdout
+    assert "cleanup      succeeded after 1 try that failed (lease_release_failed)\n" in shown
+    assert "last try" not in shown
