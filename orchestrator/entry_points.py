@@ -77,10 +77,11 @@ class EntryPoints:
         if environment.status is not EnvironmentStatus.ACTIVE:
             raise EnvironmentRunError(
                 ErrorCode.ENVIRONMENT_INACTIVE,
-                f'Environment "{environment.name}" is not active (status: {environment.status}).',
+                environment.inactive,
                 environment_id=environment.id,
                 driver=environment.driver,
                 provider=environment.provider,
+                hint=environment.way_back,
             )
         return environment
 

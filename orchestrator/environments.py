@@ -1,5 +1,6 @@
 """Environments: named, configured places of one driver, owned by a company."""
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,7 +11,7 @@ from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.insertion import unless_there
 from leasehold.orchestrator.store.store import Store
 from leasehold.states import Policy
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 LOCAL = "local"
@@ -47,6 +48,17 @@ class Environment:
     created_at: int
     updated_at: int
     max_leases: int | None = None
+
+    @property
+    def inactive(self) -> str:
+        """The original's words for one that takes no leases."""
+        return f'Environment "{self.name}" is not active (status: {self.status}).'
+
+    @property
+    def way_back(self) -> str:
+        """What to do about one that is archived."""
+        add = shlex.join(("leasehold", "env", "add", self.name, "--driver", self.driver))
+        return f"{add} takes its name up again, with settings anew; leasehold env list shows the others"
 
     @property
     def provider(self) -> str:
@@ -141,21 +153,33 @@ class Environments:
         ttl: float | None = None,
         max_leases: int | None = None,
     ) -> Environment:
-        """Make one. Raises ``WrongUsage`` where the name is taken or not usable, or has room for none."""
+        """Make one, or take an archived one's name up again, with these settings in the place of its own.
+
+        Raises ``WrongUsage`` where the name is taken or not usable, or has room for none.
+        """
         if max_leases is not None and not 0 < max_leases <= _MOST_LEASES:
             raise WrongUsage(f"an environment has room for 1 to {_MOST_LEASES} leases, not for {max_leases}")
         if not name or name != name.strip() or len(name) > 200 or not name.isprintable():
             raise WrongUsage(f"not a name for an environment: {name!r}")
         values = {**self._values(company_id, name, driver, config, policy, ttl), "max_leases": max_leases}
 
+        table = self._table
+        archived = and_(
+            table.c.company_id == company_id, table.c.name == name, table.c.status == EnvironmentStatus.ARCHIVED.value
+        )
+        again = {key: value for key, value in values.items() if key not in ("id", "created_at")}
+
         def make(connection: Connection) -> None:
-            connection.execute(insert(self._table).values(values))
+            change = update(table).where(archived).values({**again, "version": table.c.version + 1})
+            if connection.execute(change).rowcount == 0:
+                connection.execute(insert(table).values(values))
 
         try:
             await self._store.writer.job(make)
         except IntegrityError:
             raise WrongUsage(
-                f'an environment "{name}" exists already', hint="choose another name, or archive that one"
+                f'an environment "{name}" exists already',
+                hint="choose another name, or archive that one and add it again",
             ) from None
         return await self.get(company_id, name)
 

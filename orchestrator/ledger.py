@@ -1,6 +1,8 @@
 """Reading leases: rows as they stand, made into leases, records and listings."""
 
+import os
 import secrets
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +38,8 @@ class Row:
     """A lease as its row stands: terms, facts and papers, and what the store knows of its owner.
 
     ``alive_until`` is when its owner's claim ends, where that owner is known, and not before one claim time
-    after the store came back from an outage; ``alive`` whether that is still to come.
+    after the store came back from an outage; ``alive`` whether that is still to come. ``owner_here`` says that
+    the owner is, or was, for sure a process of this machine.
     """
 
     terms: Terms
@@ -49,6 +52,7 @@ class Row:
     owner_host: str | None = None
     owner_pid: int | None = None
     grace: int = 0
+    owner_here: bool = False
 
     @property
     def status(self) -> Status:
@@ -59,6 +63,19 @@ class Row:
     def held(self) -> bool:
         """Whether a living owner has it in hand."""
         return held(self.facts, self.now, owner_alive=self.alive, grace=self.grace, waits_until=self.waits_until)
+
+    @property
+    def owner_gone(self) -> bool:
+        """Whether its owner's process has ended on this machine: its claim holds all the same until it is over."""
+        if not self.owner_here or self.owner_pid is None:
+            return False
+        try:
+            os.kill(self.owner_pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False  # another user's
+        return False
 
     @property
     def stuck(self) -> Stuck | None:
@@ -96,6 +113,8 @@ class Ledger:
     def __init__(self, store: Store, claim: float) -> None:
         self._store = store
         self._claim = int(claim * 1e6)
+        self._host = socket.gethostname()
+        self._one_machine = store.engine.dialect.name == "sqlite"  # elsewhere a host's name may be another's, too
 
     async def find(self, company_id: str | None, prefix: str) -> Row:
         """The lease of that id, or of that unique beginning of one. Raises ``NoSuch``."""
@@ -312,6 +331,7 @@ class Ledger:
             owner_host=row["host"],
             owner_pid=row["pid"],
             grace=self._claim,
+            owner_here=self._one_machine and (row["boot"], row["host"]) == (self._store.boot, self._host),
         )
 
 

@@ -1,5 +1,7 @@
 """Settings: ``LEASEHOLD_*`` variables over a TOML file over the defaults."""
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 
 from platformdirs import user_config_path, user_state_path
@@ -11,11 +13,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+_PREFIX = "LEASEHOLD_"
+# set in places, for what runs there; and that of the bubblewrap driver
+_NO_SLIPS = ("LEASEHOLD_PLACE", "LEASEHOLD_LEASE", "LEASEHOLD_COMMAND", "LEASEHOLD_CGROUPS")
+
 
 class Settings(BaseSettings):
     """How this process works. Durations are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LEASEHOLD_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid")
 
     store: str | None = Field(default=None, description="the store's URL; a SQLite file in the state folder by default")
     state_folder: Path = Field(
@@ -49,8 +55,23 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = user_config_path("leasehold", appauthor=False) / "leasehold.toml"
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.file())
+
+    @staticmethod
+    def file() -> Path:
+        """The file that is read, where it is there."""
+        return user_config_path("leasehold", appauthor=False) / "leasehold.toml"
+
+    @classmethod
+    def slips(cls) -> list[str]:
+        """The variables of this process that begin like a setting and are none."""
+        known = (*(f"{_PREFIX}{name.upper()}" for name in cls.model_fields), *_NO_SLIPS)
+        return sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)
+
+    @classmethod
+    def nearest(cls, name: str) -> str:
+        """The setting whose name is the most like this; empty where none is."""
+        return next(iter(get_close_matches(name.lower(), cls.model_fields, 1)), "")
 
     def store_url(self) -> str:
         """The store's URL, also where none was named."""

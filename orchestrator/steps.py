@@ -80,7 +80,7 @@ class Steps(Verbs):
         # what is known so far stands on the lease also where the rest is refused
         lease.terms = with_environment(lease.terms, environment, None)
         if environment.status is not EnvironmentStatus.ACTIVE:
-            raise EnvironmentArchived(f'Environment "{environment.name}" is not active (status: {environment.status}).')
+            raise EnvironmentArchived(environment.inactive, hint=environment.way_back)
         driver = self._registry.get(environment.provider)
         config, pinned = self._config(environment, driver.Config)
         offer = driver.capabilities(config)

@@ -15,6 +15,7 @@ from leasehold.orchestrator.errors import LeaseLost, StillHeld
 from leasehold.orchestrator.lease import Lease
 from leasehold.orchestrator.ledger import Ledger, Row
 from leasehold.orchestrator.life import Life
+from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.step import CANCELLED, Failure
 from leasehold.orchestrator.store.encoding import encode
 from leasehold.orchestrator.store.errors import HoldConflict, StoreError
@@ -196,8 +197,14 @@ class Takeover:
         return lease
 
     def held(self, row: Row, hint: str = "it ends by itself with that process; --force takes it over") -> StillHeld:
-        """The refusal to rob a living owner."""
-        return StillHeld(f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}", hint=hint)
+        """The refusal to rob a living owner, or one whose claim still holds."""
+        held = f"lease {row.terms.id} is held by process {row.owner_pid} on {row.owner_host}"
+        if row.owner_gone:
+            over = iso(row.alive_until)
+            return StillHeld(
+                f"{held}, which is gone", hint=f"its claim is over at {over}; --force takes it over at once"
+            )
+        return StillHeld(held, hint=hint)
 
     async def ask(
         self, row: Row, request: dict[str, Any], asked: Callable[[Lease, dict[str, Any]], Awaitable[None]]

@@ -6,7 +6,7 @@ what they lack here and how to have it, and nothing is sick for that.
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Iterator, Set
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -47,13 +47,25 @@ def doctor(context: typer.Context, as_json: Json = False) -> int:
 async def _examined(settings: Settings) -> list[Check]:
     store = await _store(settings)
     used = await _used(settings) if store.ok else frozenset[str]()
-    return [_leasehold(), store, *[check async for check in _drivers(settings, {LOCAL, *used})]]
+    drivers = [check async for check in _drivers(settings, {LOCAL, *used})]
+    return [_leasehold(), *_settings(settings), store, *drivers]
 
 
 def _leasehold() -> Check:
     detail = f"{version('leasehold')} on Python {platform.python_version()}, {platform.platform(terse=True)}"
     ok = platform.system() in ("Linux", "Darwin")
     return Check("leasehold", ok, detail, "" if ok else "use Linux or macOS")
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    """Where settings and state are, and each variable that was meant to be a setting and is none."""
+    file, folder = Settings.file(), settings.state_folder.absolute()
+    read = "" if file.exists() else ", which is not there"
+    yield Check("settings", True, f"LEASEHOLD_* variables, then {file}{read}; state folder {folder}")
+    for name in Settings.slips():
+        nearest = Settings.nearest(name.upper().removeprefix("LEASEHOLD_"))
+        mend = f"mean LEASEHOLD_{nearest.upper()}, or unset it" if nearest else "unset it"
+        yield Check(name, False, "there is no such setting: the variable does nothing", mend, optional=True)
 
 
 async def _store(settings: Settings) -> Check:

@@ -117,6 +117,8 @@ async def _until(orchestrator: Orchestrator, row: Row, done: Callable[[Row], boo
     claim = orchestrator.settings.claim_seconds + 1.0
     owner = f"process {row.owner_pid} on {row.owner_host}"
     told = f"asked its owner, {owner}; waiting up to {claim:g} s"
+    if row.owner_gone:
+        told = f"its owner, {owner}, is gone; waiting up to {claim:g} s until its claim is over (--force: at once)"
     if not sys.stderr.isatty():
         say(f"leasehold: {told}")
         return await _looked(orchestrator, row, done, claim, owner)

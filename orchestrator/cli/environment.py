@@ -8,7 +8,7 @@ from leasehold.drivers import NotInstalled, Registry, Transport
 from leasehold.orchestrator.cli.display import emit, fields, out, table
 from leasehold.orchestrator.cli.health import health_record, show_health
 from leasehold.orchestrator.cli.options import EnvironmentName, Json
-from leasehold.orchestrator.cli.session import perform
+from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.duration import seconds, spoken
 from leasehold.orchestrator.environments import SELECTS, Environment
 from leasehold.orchestrator.errors import WrongUsage
@@ -33,13 +33,14 @@ def add(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Make an environment: a named, configured place of one driver.
+    """Make an environment: a named, configured place of one driver. The name of an archived one may be taken up again.
 
     A secret is never given as a value, but named: env:NAME, file:PATH or cmd:COMMAND.
     """
     config = _parsed(settings or [])
     chosen = _policy(policy)
     end = None if ttl is None else seconds(ttl)
+    choices = choices_of(context)
 
     async def work(orchestrator: Orchestrator) -> int:
         checked = _checked(orchestrator.registry, driver, config, chosen)
@@ -50,7 +51,8 @@ def add(
         if as_json:
             emit(made.record())
         else:
-            out(f"environment {made.name} ({made.driver}) is ready; try it: leasehold env probe {made.name}")
+            probe = choices.command("env", "probe", made.name)
+            out(f"environment {made.name} ({made.driver}) is ready; try it: {probe}")
         return 0
 
     return perform(context, work, makes=True)
@@ -120,7 +122,11 @@ def probe(context: typer.Context, name: EnvironmentName, as_json: Json = False) 
 
 
 def archive(context: typer.Context, name: EnvironmentName, as_json: Json = False) -> int:
-    """Stop new leases of an environment, and end the places parked there. What is leased goes on to its end."""
+    """Stop new leases of an environment, and end the places parked there. What is leased goes on to its end.
+
+    Every run that names it fails from then on, and of the local one every run that names none. The way back is
+    leasehold env add with its name and all its settings.
+    """
 
     async def work(orchestrator: Orchestrator) -> int:
         archived = await orchestrator.archive(name)

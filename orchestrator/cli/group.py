@@ -9,8 +9,23 @@ from leasehold.orchestrator.cli.commands import Command
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+# what the parser says of a word that may be the command's own
+_PERHAPS_THE_COMMAND = ("No such option", "Got unexpected extra argument")
 
-class PassingCommand(TyperCommand):
+
+class OwnCommand(TyperCommand):
+    """A command whose wrong usage is told with this command's own help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", None) is None:  # as where an option lacks its value
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
+
+class PassingCommand(OwnCommand):
     """A command that leaves what follows ``--`` alone: it finds it in ``context.args``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -18,10 +33,13 @@ class PassingCommand(TyperCommand):
             try:
                 return super().parse_args(ctx, args)
             except typer.TyperException as error:
+                if not error.format_message().startswith(_PERHAPS_THE_COMMAND):
+                    raise
                 from leasehold.orchestrator.errors import WrongUsage  # --help does not need it
 
-                hint = f"the command goes after --, as in: {ctx.command_path} -- make test"
-                raise WrongUsage(error.format_message(), hint=hint) from error
+                needed = [param.metavar for param in self.params if param.required and param.metavar]
+                usage = " ".join((ctx.command_path, *needed, "-- make test"))
+                raise WrongUsage(error.format_message(), hint=f"the command goes after --, as in: {usage}") from error
         at = args.index("--")
         super().parse_args(ctx, args[:at])
         ctx.args = args[at + 1 :]
@@ -85,7 +103,7 @@ def help_where_alone(context: typer.Context) -> None:
 
 def _leaf(row: Command) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_settings())
-    app.command(row.name, cls=PassingCommand if row.passes_on else TyperCommand)(_function(row))
+    app.command(row.name, cls=PassingCommand if row.passes_on else OwnCommand)(_function(row))
     return get_command(app)
 
 

@@ -138,7 +138,8 @@ def _show(record: dict[str, Any], left: Aftermath, choices: Choices) -> None:
     realization: dict[str, Any] = record["workspace_realization"] or {}
     holder = None
     if row.alive:
-        holder = f"process {row.owner_pid} on {row.owner_host}, alive until {when(row.alive_until)}"
+        until = "which is gone; its claim holds until" if row.owner_gone else "alive until"
+        holder = f"process {row.owner_pid} on {row.owner_host}, {until} {when(row.alive_until)}"
     elif row.facts.state.live:
         holder = "none" if row.facts.owner is None else "lost"
     fields(

@@ -49,10 +49,17 @@ def choices_of(context: typer.Context) -> Choices:
 
 def settings_of(choices: Choices) -> Settings:
     """The settings, with the store that was named. Raises ``WrongUsage``."""
-    hint = "mend the LEASEHOLD_* variable, or leasehold.toml in your configuration folder"
+    file = Settings.file()
+    hint = f"mend the LEASEHOLD_* variable, or {file}"
     try:
         settings = Settings()
     except ValidationError as error:
+        problem = error.errors()[0]
+        if problem["type"] == "extra_forbidden":
+            name = str(problem["loc"][0])
+            nearest = Settings.nearest(name)
+            hint = f"mean {nearest}, or leave it out" if nearest else "leave it out"
+            raise WrongUsage(f"{file}: there is no setting {name}", hint=hint) from error
         raise WrongUsage(f"setting {first_problem(error)}", hint=hint) from error
     except (SettingsError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise WrongUsage(f"the settings cannot be read: {error}", hint=hint) from error

@@ -21,6 +21,10 @@ class Backend(Protocol):
         """Whether there is anything to look at; looking may not make it."""
         ...
 
+    def check_room(self) -> None:
+        """Raise ``StoreError`` where there is nothing yet, and it could not be made."""
+        ...
+
     def prepare(self, tables: Schema, *, make: bool) -> tuple[Clock, str]:
         """Migrate the ledger, or ``make`` it where there is none; gives its clock, and the name under which
         owners count by it. Raises ``StoreAbsent``.

@@ -61,6 +61,9 @@ class PostgresBackend:
     def there(self) -> bool:
         return True
 
+    def check_room(self) -> None:
+        return
+
     def prepare(self, tables: Schema, *, make: bool) -> tuple[Clock, str]:
         try:
             with self.engine.connect() as connection:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from leasehold.orchestrator.store.clock import Clock, boot_id, since_boot, wall
@@ -64,11 +65,25 @@ class SqliteBackend:
     def _make_room(self, *, make: bool) -> None:
         if not make:
             raise StoreAbsent(str(self.engine.url))
-        assert self._file is not None
+        folder = self._folder
         try:
-            self._file.absolute().parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"the store's folder cannot be made: {error}") from error
+            raise _no_folder(folder, error) from error
+
+    def check_room(self) -> None:
+        folder = self._folder
+        try:
+            there = next(each for each in (folder, *folder.parents) if each.exists())
+            with TemporaryDirectory(dir=there):  # permissions alone do not tell: of root, of read-only disks
+                pass
+        except OSError as error:
+            raise _no_folder(folder, error) from error
+
+    @property
+    def _folder(self) -> Path:
+        assert self._file is not None
+        return self._file.absolute().parent
 
     def close(self) -> None:
         return
@@ -106,6 +121,11 @@ def _anchor(connection: Connection, tables: Schema, boot: str) -> int:
     connection.execute(tables.boot.insert().values(id=boot, clock_offset=offset))
     connection.commit()
     return offset
+
+
+def _no_folder(folder: Path, error: OSError) -> StoreError:
+    hint = "name another with LEASEHOLD_STATE_FOLDER, or a store with LEASEHOLD_STORE or --store"
+    return StoreError(f"the store's folder cannot be made: {folder}: {error.strerror}", hint=hint)
 
 
 def _explained(error: DBAPIError) -> StoreError:

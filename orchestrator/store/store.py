@@ -83,13 +83,14 @@ class Store:
     async def version_at(url: str, *, patience: float, prefix: str) -> str | None:
         """The version that the store at a URL is at; none where there is none. Neither makes nor migrates it.
 
-        Raises ``StoreError``.
+        Raises ``StoreError``, also where there is none and none can be made.
         """
         backend = backend_of(url, patience)
 
         def look() -> str | None:
             try:
                 if not backend.there():
+                    backend.check_room()
                     return None
                 return backend.read(lambda connection: current(connection, schema(prefix)))
             finally:

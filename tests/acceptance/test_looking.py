@@ -139,8 +139,24 @@ def test_environments(cli: CommandLine) -> None:
     assert cli("env", "probe", "ill", code=1).stdout != ""
     cli("env", "archive", "box", code=0)
     assert cli("run", "box", "--", "true", code=125).error == (
-        'error: environment_inactive: Environment "box" is not active (status: archived).'
+        'error: environment_inactive: Environment "box" is not active (status: archived); leasehold env add box '
+        "--driver scripted takes its name up again, with settings anew; leasehold env list shows the others"
     )
+
+
+def test_an_archived_environment_may_be_added_again(cli: CommandLine) -> None:
+    cli("run", "--quiet", "--", "true", code=0)
+    before = cli("env", "archive", "local", "--json", code=0).json
+    error = cli("run", "--quiet", "--", "true", code=125).error
+    again = re.search(r"; leasehold (env add local --driver local) takes", error)
+    assert again is not None
+    cli(*again[1].split(), "--ttl", "5m", code=0)
+    after = cli("env", "show", "local", "--json", code=0).json
+    assert (after["id"], after["status"], after["ttl"]) == (before["id"], "active", 300.0)
+    cli("run", "--quiet", "--", "true", code=0)
+    assert "exists already" in cli("env", "add", "local", "--driver", "local", code=2).error
+    made = cli("env", "add", "a name/x", "--driver", "local", code=0).stdout
+    assert made.endswith("try it: leasehold env probe 'a name/x'\n")
 
 
 def test_drivers_doctor_and_version(cli: CommandLine) -> None:
@@ -158,6 +174,31 @@ def test_drivers_doctor_and_version(cli: CommandLine) -> None:
     lines = [" ".join(line.split()) for line in cli("doctor", code=0).stdout.splitlines()]
     assert any(line.startswith(f"store ok {cli.url}: at version") for line in lines)
     assert cli("--version", code=0).stdout.startswith("leasehold 0")
+
+
+@on_sqlite
+def test_doctor_where_no_store_can_be_made(cli: CommandLine) -> None:
+    (cli.home / "file").write_text("")
+    nowhere = {"LEASEHOLD_STORE": "", "LEASEHOLD_STATE_FOLDER": f"{cli.home}/file/lh"}
+    why = f"the store's folder cannot be made: {cli.home}/file/lh: Not a directory"
+    ran = cli("doctor", code=1, variables=nowhere)
+    assert why in ran.stdout
+    assert "does not work: store" in ran.stdout
+    error = cli("run", "--", "true", code=125, variables=nowhere).error
+    assert (
+        error == f"error: {why}; name another with LEASEHOLD_STATE_FOLDER, or a store with LEASEHOLD_STORE or --store"
+    )
+
+
+def test_doctor_shows_where_settings_are_and_slips_in_their_names(cli: CommandLine) -> None:
+    ran = cli("doctor", code=0, variables={"LEASEHOLD_CLAIM_SECOND": "3", "LEASEHOLD_PLACE": "x"})
+    file = f"{cli.home}/.config/leasehold/leasehold.toml"
+    lines = [" ".join(line.split()) for line in ran.stdout.splitlines()]
+    assert (
+        f"settings ok LEASEHOLD_* variables, then {file}, which is not there; state folder {cli.state_folder}" in lines
+    )
+    [slip] = [line for line in lines if line.startswith("LEASEHOLD_")]
+    assert "there is no such setting: the variable does nothing; mean LEASEHOLD_CLAIM_SECONDS, or unset it" in slip
 
 
 @on_sqlite

@@ -1,6 +1,7 @@
 """A run that was killed, settled on the command line."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from commandline import CommandLine
 from killing import killed
+from stores import on_sqlite
 
 
 def test_kill_look_plan_replay(cli: CommandLine, repository: Path, until: Callable[[Callable[[], bool]], None]) -> None:
@@ -53,6 +55,21 @@ def test_what_cannot_be_replayed(cli: CommandLine) -> None:
     assert running.stdout is not None
     running.stdout.readline()
     assert "is held by process" in cli("replay", cli.lease()["id"], code=1).error
+
+
+@on_sqlite
+def test_a_dead_owner_is_not_said_to_live_while_its_claim_holds(cli: CommandLine) -> None:
+    running = cli.start("run", "--", "sh", "-c", "echo up; sleep 300")
+    cli.until_said(running, "up")
+    running.kill()
+    running.wait(30)
+    lease, gone = cli.lease()["id"], f"process {running.pid} on {socket.gethostname()}, which is gone; its claim"
+    over = cli("show", lease, "--json", code=0).json["claimed_until"]
+    assert cli("replay", lease, code=1).error == (
+        f"error: lease {lease} is held by {gone} is over at {over}; --force takes it over at once"
+    )
+    assert f"owner        {gone} holds until {over[:19]}Z\n" in cli("show", lease, code=0).stdout
+    assert "now: failed" in cli("replay", lease, "--force", code=0).stdout
 
 
 def test_the_recorded_demonstration_plays() -> None:

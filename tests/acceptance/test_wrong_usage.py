@@ -14,7 +14,19 @@ WRONG: Sequence[tuple[Sequence[str], str]] = (
     (("--no-such-option",), "No such option: --no-such-option"),
     (("run",), "no command was given; write it after --"),
     (("run", "--"), "no command was given; write it after --"),
-    (("run", "ls", "-l"), "No such option: -l; the command goes after --"),
+    (("run", "ls", "-l"), "No such option: -l; the command goes after --, as in: leasehold run -- make test"),
+    (
+        ("run", "a", "b"),
+        "Got unexpected extra argument(s) (b); the command goes after --, as in: leasehold run -- make",
+    ),
+    (
+        ("exec", "lx", "make"),
+        "Got unexpected extra argument(s) (make); the command goes after --, as in: leasehold exec LEASE -- make test",
+    ),
+    (("exec",), "Missing argument 'LEASE'; leasehold exec --help"),
+    (("run", "--env"), "Option '--env' requires an argument; leasehold run --help"),
+    (("run", "-q", "--env", *RUN), "Option '--env' requires an argument; leasehold run --help"),
+    (("ls", "--store"), "Option '--store' requires an argument; leasehold ls --help"),
     (("run", "--mode", "sideways", *RUN), "there is no mode 'sideways'; use one of: in_place, copy, git_worktree"),
     (("run", "--policy", "never", *RUN), "there is no policy 'never'; use one of: ephemeral"),
     (("run", "--sync-back", "maybe", *RUN), "there is no sync_back 'maybe'; use one of: on-success, always, never"),
@@ -113,6 +125,11 @@ def test_a_settings_file_that_is_no_toml(cli: CommandLine) -> None:
     file.parent.mkdir(parents=True)
     file.write_text("claim_seconds = [")
     assert cli("ls", code=2).error.startswith("error: the settings cannot be read: ")
+
+    file.write_text("claim_second = 3")
+    assert cli("ls", code=2).error == (
+        f"error: {file}: there is no setting claim_second; mean claim_seconds, or leave it out"
+    )
 
 
 @pytest.mark.usefixtures("here")
