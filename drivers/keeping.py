@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from leasehold.drivers.durable import flush_folder
+from leasehold.drivers.durable import flush_folder, renamed
 from leasehold.drivers.held_open import opened, parent_of
 from leasehold.drivers.place import Kept
 
@@ -117,22 +117,16 @@ def _written(
     folder = state_folder / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     archive = _free(folder, lease_id)
-    beside = folder / f".{archive.name}.new"
-    try:
-        with beside.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=6) as tar:
-                fill(tar)
-                data = json.dumps([os.fsdecode(path) for path in sorted(deleted)]).encode()
-                facts = tarfile.TarInfo(_DELETED)
-                facts.size, facts.mtime, facts.mode = len(data), int(time.time()), 0o600
-                tar.addfile(facts, io.BytesIO(data))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(archive)
-    except BaseException:
-        beside.unlink(missing_ok=True)  # the disk may be full of it
-        raise
+    with renamed(archive) as new, new.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=6) as tar:
+            fill(tar)
+            data = json.dumps([os.fsdecode(path) for path in sorted(deleted)]).encode()
+            facts = tarfile.TarInfo(_DELETED)
+            facts.size, facts.mtime, facts.mode = len(data), int(time.time()), 0o600
+            tar.addfile(facts, io.BytesIO(data))
+        file.flush()
+        os.fsync(file.fileno())
     flush_folder(folder)
     where, folder_name = shlex.quote(str(archive)), shlex.quote(archive.name.removesuffix(".tar.gz"))
     how = f"mkdir {folder_name} && tar -xzf {where} -C {folder_name} --strip-components=1 {_CHANGED}"

@@ -41,6 +41,10 @@ class Tags:
     epoch: int
     expires_at: int
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Tags":
+        return cls(**{name: value[name] for name in cls.__slots__})  # a newer version may write more
+
     def demand(self, what: str, ledger: str, listed: "Tags | None" = None) -> None:
         """Raise ``Conflict`` where ``what`` bears these and is another ledger's, or no longer what was listed."""
         if self.ledger != ledger:

@@ -2,7 +2,6 @@
 # Paths are bytes here, because names of files need not be text.
 """Bringing changed files back into a tree, three-way, so that a torn one can simply be run again."""
 
-import hashlib
 import os
 import shutil
 import stat
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from leasehold.drivers.durable import beside, renamed
 from leasehold.drivers.held_open import opened, parent_of
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK
 from leasehold.drivers.merge import Verdict, judge
@@ -96,17 +96,11 @@ def bring(
     return applied
 
 
-def beside(dest: Path, path: bytes) -> Path:
-    """Where a file stands before it is renamed: a name of its own, found again after a crash."""
-    name = f".leasehold-{hashlib.sha256(path).hexdigest()[:20]}.new"
-    return (dest / os.fsdecode(path)).with_name(name)
-
-
 def remove_traces(items: Iterable[Item], dest: Path) -> None:
     """Remove what a torn ``bring`` left beside its files."""
     for item in items:
         if is_written(item.path) and not blocked(dest, item.path):
-            beside(dest, item.path).unlink(missing_ok=True)
+            beside(dest / os.fsdecode(item.path)).unlink(missing_ok=True)
 
 
 def blocked(dest: Path, path: bytes) -> bool:
@@ -152,9 +146,7 @@ def _write(item: Item, source: Path, dest: Path) -> bool:
         target.mkdir(parents=True)
         return True
     target.parent.mkdir(parents=True, exist_ok=True)
-    new = beside(dest, item.path)
-    new.unlink(missing_ok=True)
-    with parent_of(source, item.path) as (folder, name):
+    with renamed(target) as new, parent_of(source, item.path) as (folder, name):
         # Git has a link in a file where the file system knows no links.
         if kind == LINK and stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
             new.symlink_to(os.fsdecode(os.readlink(name, dir_fd=folder)))
@@ -164,7 +156,6 @@ def _write(item: Item, source: Path, dest: Path) -> bool:
                 os.fchmod(file.fileno(), _mode(origin, target, executable=kind == EXECUTABLE))
                 file.flush()
                 os.fsync(file.fileno())
-    new.replace(target)
     return True
 
 

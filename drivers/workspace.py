@@ -67,7 +67,7 @@ class Realization:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Realization":
-        fields = dict(value)
+        fields = {name: value[name] for name in cls.__slots__ if name in value}  # a newer version may write more
         fields["mode"] = Mode(fields["mode"])
         fields["path_aliases"] = tuple(fields["path_aliases"])
         fields["outbound_restore_paths"] = tuple(fields["outbound_restore_paths"])

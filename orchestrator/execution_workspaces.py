@@ -61,6 +61,10 @@ class ExecutionWorkspaceConfig:
     cleanup_command: str | None = None
     workspace_runtime: Mapping[str, Any] | None = None
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "ExecutionWorkspaceConfig":
+        return cls(**{name: value[name] for name in cls.__slots__ if name in value})  # a newer version may write more
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionWorkspace:
@@ -166,7 +170,7 @@ class ExecutionWorkspaces:
             company_id=row.company_id,
             mode=row.mode,
             strategy=row.strategy,
-            config=ExecutionWorkspaceConfig(**decode(row.config)),
+            config=ExecutionWorkspaceConfig.from_json(decode(row.config)),
             metadata=decode(row.metadata),
         )
 

@@ -49,7 +49,7 @@ class Ending(Suite):
     async def test_a_cancelled_caller_ends_its_command_first(self, scene: Scene) -> None:
         """When its caller is cancelled, a command is ended first, and then the cancellation goes on."""
         target = await scene.target()
-        running = await _begun(scene, target)
+        running = await _begun(target)
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
@@ -61,7 +61,7 @@ class Ending(Suite):
         """Closing a target ends every command that runs through it."""
         handle, _, realization = await scene.realized()
         target = await scene.target_of(handle, realization)
-        running = await _begun(scene, target)
+        running = await _begun(target)
         await target.close()
         result = await running
         assert result.outcome in (Outcome.CANCELLED, Outcome.TARGET_LOST)
@@ -82,7 +82,7 @@ class Ending(Suite):
         await _gone(scene, await scene.target_of(handle, realization), ("pid.own",))
 
 
-async def _begun(scene: Scene, target: Target) -> asyncio.Task[Result]:
+async def _begun(target: Target) -> asyncio.Task[Result]:
     """A command that is hard to end, once all of it runs."""
     ready = asyncio.Event()
 

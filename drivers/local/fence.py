@@ -37,7 +37,8 @@ class Fence:
 
         ``stands`` says at the end whether the key's place is there, and so whether the fence is needed.
         """
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._path.parents[1], self._path.parent):  # parents of what is made have the usual mode
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = self.descriptor = self._lock(context)
         try:
             self._raise_to(descriptor, context.epoch)

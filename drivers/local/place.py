@@ -98,7 +98,7 @@ class Place:
                 raise Conflict(f"{self.folder} is there, but it is no place of ours", hint="move it away")
             if value.get("driver", DRIVER) != self.driver:
                 raise Conflict(f"{self.folder} is a place of the driver {value['driver']}", hint="set another root")
-            tags = Tags(**value["tags"])
+            tags = Tags.from_json(value["tags"])
             handle = Handle(self.driver, self.key, {**value["data"], "folder": str(self.folder)})
         except (ValueError, KeyError, TypeError) as error:
             raise Damaged(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from leasehold.drivers.command import Command, Result
 from leasehold.drivers.context import Context
-from leasehold.drivers.durable import write_whole
+from leasehold.drivers.durable import renamed, write_whole
 from leasehold.drivers.errors import Conflict, DriverError, Gone, Refused
 from leasehold.drivers.execution import Supervision
 from leasehold.drivers.shown import shown
@@ -95,7 +95,5 @@ def copy_to(source: Path, dest: Path) -> None:
             raise Conflict(f"a file stands where the folder {shown(dest)} should go")
         shutil.copytree(source, dest, symlinks=True, dirs_exist_ok=True)
         return
-    beside = dest.with_name(f".{dest.name}.new")
-    beside.unlink(missing_ok=True)
-    shutil.copy2(source, beside, follow_symlinks=False)
-    beside.replace(dest)
+    with renamed(dest) as new:
+        shutil.copy2(source, new, follow_symlinks=False)

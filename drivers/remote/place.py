@@ -248,4 +248,4 @@ def _written(tags: Tags, data: Mapping[str, Any]) -> str:
 
 def _parsed(folder: str, text: str) -> Standing:
     value = json.loads(text)
-    return Standing(folder, Tags(**value["tags"]), value["data"])
+    return Standing(folder, Tags.from_json(value["tags"]), value["data"])

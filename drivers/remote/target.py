@@ -48,9 +48,9 @@ if [ -n "$L" ]; then head -c "$L" "$P"; else cat "$P"; fi
 _WRITE = (
     _AT
     + r"""
-case $P in */*) try mkdir -p "${P%/*}" ;; esac
+try mkdir -p "${P%/*}/"
 [ ! -d "$P" ] || say refused "a folder stands where the file $N should go"
-b=$P.leasehold-$$
+b=${P%/*}/.leasehold-$$
 { fed >"$b"; } 2>/dev/null || { rm -f "$b"; say unavailable "$N cannot be written"; }
 [ ! -f "$P" ] || chmod "$(stat -c %a "$P")" "$b" 2>/dev/null
 e=$(mv "$b" "$P" 2>&1) || { rm -f "$b"; say refused "$N cannot be written: $e"; }

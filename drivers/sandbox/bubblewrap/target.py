@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from leasehold.drivers.command import Command, Outcome, Result, Streams
+from leasehold.drivers.durable import beside
 from leasehold.drivers.errors import DriverError, Gone, Refused, Unavailable
 from leasehold.drivers.local.target import LocalTarget, copy_to
 from leasehold.drivers.remote.admission import Admission
@@ -50,19 +51,19 @@ class ConfinedTarget(LocalTarget):
         await self._streamed(_PUT_FOLDER if folder else _PUT_FILE, path, send, writes=True)
 
     async def get(self, path: str, dest: Path) -> None:
-        beside = dest.with_name(f".{dest.name}.new")
-        await asyncio.to_thread(shutil.rmtree, beside, ignore_errors=True)
+        new = beside(dest)
+        await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
 
         def take(pipe: IO[bytes]) -> None:
-            beside.mkdir(parents=True)
+            new.mkdir(parents=True)
             with tarfile.open(fileobj=pipe, mode="r|") as archive:
-                archive.extractall(beside, _admitted(archive, beside), filter="data")
+                archive.extractall(new, _admitted(archive, new), filter="data")
 
         try:
             await self._streamed(_GET, path, take, writes=False)
-            await asyncio.to_thread(_settle, beside, dest)
+            await asyncio.to_thread(_settle, new, dest)
         finally:
-            await asyncio.to_thread(shutil.rmtree, beside, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
 
     async def read(self, path: str, limit: int | None = None) -> bytes:
         command = _command(_READ, path, "" if limit is None else str(limit))
@@ -120,8 +121,8 @@ def _work(pipe: int, mode: str, work: Callable[[IO[bytes]], None]) -> Exception 
     return None
 
 
-def _settle(beside: Path, dest: Path) -> None:
-    [item] = beside.iterdir()
+def _settle(new: Path, dest: Path) -> None:
+    [item] = new.iterdir()
     if item.is_dir() and not item.is_symlink():
         copy_to(item, dest)
     else:

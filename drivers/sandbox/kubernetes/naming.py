@@ -55,7 +55,7 @@ def selector(ledger: str | None) -> str:
 def tags_in(name: str, annotations: Mapping[str, Any]) -> Tags:
     """The tags that a pod bears. Raises ``Damaged`` for one that is not ours."""
     try:
-        tags = Tags(**json.loads(annotations[TAGS]))
+        tags = Tags.from_json(json.loads(annotations[TAGS]))
     except (KeyError, ValueError, TypeError) as error:
         raise Damaged(f"the pod {name} bears no annotation of ours", hint="leave it alone") from error
     if pod_name(tags.key) != name:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from bench import print_of, sh
 from leasehold.drivers import Stopped
+from leasehold.drivers.durable import beside
 from leasehold.drivers.errors import Damaged
 from leasehold.drivers.keeping import keep_archive
 from leasehold.drivers.local.file_tree import identify
 from leasehold.drivers.manifest import differences, scan
 from leasehold.drivers.merge import Verdict, judge
-from leasehold.drivers.sync import Applied, Item, beside, blocked, bring, remove_traces
+from leasehold.drivers.sync import Applied, Item, blocked, bring, remove_traces
 
 VERSIONS = (None, "one", "two", "three")
 
@@ -93,10 +94,10 @@ def test_a_torn_one_goes_on_from_every_point(tmp_path: Path) -> None:
 
 def test_what_stands_beside_is_overwritten_and_removed(tmp_path: Path) -> None:
     trees = Trees(tmp_path, "echo a > a; mkdir d", "echo b > a; echo n > d/n")
-    beside(trees.here, b"a").write_text("torn")
+    beside(trees.here / "a").write_text("torn")
     assert trees.bring().written == 2
     assert trees.same()
-    beside(trees.here, b"d/n").write_text("torn")
+    beside(trees.here / "d" / "n").write_text("torn")
     remove_traces(trees.items, trees.here)
     assert trees.same()
 

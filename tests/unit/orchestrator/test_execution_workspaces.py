@@ -1,5 +1,6 @@
 """Our own execution workspaces: what a platform records of a tree, company by company."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -18,6 +19,11 @@ async def test_what_is_added_is_read_back(orchestrator: Orchestrator) -> None:
         {"k": [1]},
     )
     assert await orchestrator.execution_workspaces.get("a", made.id) == made
+
+
+def test_what_a_newer_version_wrote_is_passed_over() -> None:
+    config = ExecutionWorkspaceConfig("env", "make")
+    assert ExecutionWorkspaceConfig.from_json({**asdict(config), "of_tomorrow": 1}) == config
 
 
 async def test_metadata_is_replaced(orchestrator: Orchestrator) -> None:

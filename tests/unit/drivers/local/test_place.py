@@ -50,6 +50,13 @@ async def test_an_ordinary_life_leaves_nothing_not_even_a_fence(bench: Bench, wo
     assert bench.places() == set()
 
 
+async def test_the_folder_of_places_is_this_user_s_alone(bench: Bench, workspace: Workspace) -> None:
+    life = await bench.begin(workspace.path, Mode.IN_PLACE)
+    place = bench.root / KEY
+    assert {path.stat().st_mode & 0o777 for path in (bench.root, bench.root / ".fences", place)} == {0o700}
+    await life.release()
+
+
 async def test_the_fence_stays_after_a_takeover_and_refuses_the_frozen_owner(
     bench: Bench, workspace: Workspace
 ) -> None:

@@ -399,15 +399,20 @@ async def test_a_torn_return_leaves_nothing_beside_the_users_files(
     life = await bench.ready(repo)
     life.sh("echo run > a")
 
-    real = Path.replace
+    real, remove = Path.replace, Path.unlink
 
     def die(path: Path, to: Path) -> Path:
-        if path.name.startswith(".leasehold"):
+        if path.parent == repo:
             raise Torn(path.name)
         return real(path, to)
 
+    def stay(path: Path, missing_ok: bool = False) -> None:  # as where the process is killed
+        if path.parent != repo:
+            remove(path, missing_ok)
+
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", die)
+        patch.setattr(Path, "unlink", stay)
         with pytest.raises(Torn):
             await life.sync_back()
     assert traces(repo)

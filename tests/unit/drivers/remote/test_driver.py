@@ -88,6 +88,15 @@ async def test_commands_get_what_the_config_names_and_secrets_are_learned(
     assert await bench.driver.release(handle, ReleaseMode.DESTROY, bench.context) == Released()
 
 
+async def test_a_file_of_the_longest_name_is_written_and_nothing_stays_beside(bench: Bench) -> None:
+    handle, realization = await bench.make()
+    target = await bench.driver.target(handle, realization, bench.context)
+    await target.write(f"box/{'n' * 255}", b"data")
+    await target.close()
+    [file] = (bench.root / KEY / "tree" / "box").iterdir()
+    assert (file.name, file.read_bytes()) == ("n" * 255, b"data")
+
+
 async def test_another_ledgers_place_stays(bench: Bench) -> None:
     handle, _ = await bench.make()
     with pytest.raises(Conflict, match="another ledger, ledger"):

@@ -13,6 +13,7 @@ import pytest
 from bench import Bench, Life, print_of, repository, sh
 from commandline import gone
 from leasehold.drivers import Command, DriverError, Gone, Mode, Outcome, ReleaseMode, Result, Target
+from leasehold.drivers.durable import beside
 from leasehold.drivers.sandbox.bubblewrap import BubblewrapConfig, BubblewrapDriver
 
 
@@ -203,7 +204,7 @@ async def test_a_branch_that_moved_here_too_gets_a_namesake(bench: Bench, repo: 
 @pytest.mark.parametrize(
     "harm",
     [
-        "rm -rf refs/heads/leasehold/lease1; mkdir -p refs/heads/leasehold/lease1/x refs/heads/leasehold/.lease1.new",
+        f"cd refs/heads/leasehold; rm -rf lease1; mkdir -p lease1/x {beside(Path('lease1'))}",
         "ln -sf /etc/passwd refs/heads/leasehold/lease1; mkfifo objects/pack/x.pack; ln -s / objects/34",
         "mkdir objects/pack; echo x > objects/pack/y.pack; chmod 0 refs/heads/leasehold/lease1 objects/*/* objects/*",
         f"echo {'1' * 40} > refs/heads/leasehold/lease1; echo /etc > objects/info/alternates",
