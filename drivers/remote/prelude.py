@@ -10,6 +10,9 @@ from collections.abc import Mapping
 REFUSED = 90
 """The exit status of a script that said no by itself."""
 
+NEEDED = ("tar", "find", "xargs", "stat", "dd", "md5sum", "mkfifo", "setsid", "awk", "grep", "sed")
+"""Programs that scripts start, which a small system may lack; busybox has them all."""
+
 _SAYING = r"""
 say() { printf 'leasehold: %s: %s\n' "$1" "$2" >&2; exit 90; }
 try() { e=$("$@" 2>&1 >/dev/null) || say unavailable "${e:-$1 failed}"; }

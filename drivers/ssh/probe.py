@@ -10,7 +10,7 @@ from leasehold.drivers.driver import Check, Health
 from leasehold.drivers.errors import DriverError, TimedOut
 from leasehold.drivers.remote.asking import ask
 from leasehold.drivers.remote.link import Link
-from leasehold.drivers.remote.prelude import plain_script
+from leasehold.drivers.remote.prelude import NEEDED, plain_script
 from leasehold.drivers.secret import can_be_read
 from leasehold.drivers.ssh.config import SshConfig
 
@@ -28,7 +28,7 @@ if [ ! -d "$s" ]; then echo "writable no folder"
 elif [ ! -w "$s" ] || [ ! -x "$s" ]; then echo "writable no"
 else echo "writable yes"; fi
 echo "space $(df -Pk "$s" 2>/dev/null | awk 'NR==2 {print $4}')"
-for p in tar find stat xargs dd mkfifo setsid awk; do command -v "$p" >/dev/null 2>&1 || echo "lacks $p"; done
+for p in $P; do command -v "$p" >/dev/null 2>&1 || echo "lacks $p"; done
 command -v bash >/dev/null 2>&1 && echo "bash $(command -v bash)"
 python3 -I -S -c 'import sys; print("python", *sys.version_info[:3], sys.version_info >= (3, 10))' 2>/dev/null
 :
@@ -43,7 +43,7 @@ async def look(config: SshConfig, link: Link) -> Health:
     if config.identity is not None or config.variables:
         checks.append(await _secrets(config))
     try:
-        said = await ask(link, plain_script(_LOOK, R=config.root), context)
+        said = await ask(link, plain_script(_LOOK, R=config.root, P=" ".join(NEEDED)), context)
     except DriverError as error:
         mend = error.hint or ("raise connect_timeout" if isinstance(error, TimedOut) else "look at the host")
         return Health((*checks, Check("login", False, str(error), mend, time.monotonic() - begun)))
@@ -92,7 +92,7 @@ def _space(found: dict[str, str]) -> Check:
 def _programs(lacks: list[str]) -> Check:
     if lacks:
         return Check("programs", False, f"the host lacks {', '.join(lacks)}", f"install {' '.join(lacks)} there")
-    return Check("programs", True, "tar, find, stat, xargs")
+    return Check("programs", True, ", ".join(NEEDED))
 
 
 def _bash(found: dict[str, str]) -> Check:
