@@ -1,5 +1,6 @@
 """A place: what is asked for, how it is tagged, how it is found again, and what was seen of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +27,10 @@ class PlaceRequest:
     adapter_type: str | None = None
     agent_id: str | None = None
     issue_id: str | None = None
+
+
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""What a resource key is made of: good as a folder's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Protocol
 from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.manifest import EXECUTABLE, FOLDER, LINK, PLAIN, RACY_NS, Entry, Manifest, stamp
 from leasehold.drivers.returning import is_kept
-from leasehold.drivers.shown import shown
+from leasehold.drivers.shown import shown_some
 
 _CHUNK = 1 << 20
 _CLONE = 0x40049409
@@ -283,12 +283,7 @@ def special_note(copied: Copied) -> list[str]:
     """What a person should know of what did not come along."""
     notes: list[str] = []
     if copied.special:
-        notes.append(f"sockets, pipes and devices are not copied: {_some(copied.special)}")
+        notes.append(f"sockets, pipes and devices are not copied: {shown_some(copied.special)}")
     if copied.links_out:
-        notes.append(f"not copied, for it names a repository elsewhere: {_some(copied.links_out)}")
+        notes.append(f"not copied, for it names a repository elsewhere: {shown_some(copied.links_out)}")
     return notes
-
-
-def _some(paths: tuple[bytes, ...]) -> str:
-    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    return ", ".join(shown(path) for path in paths[:5]) + more

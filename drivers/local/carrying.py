@@ -9,6 +9,7 @@ from leasehold.drivers.excludes import Excludes
 from leasehold.drivers.git import Git
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.local.repository import Repository
+from leasehold.drivers.shown import counted
 from leasehold.drivers.snapshot import Change, Snapshots, index_info
 
 
@@ -24,11 +25,11 @@ class Carried:
         """For the summary; empty where there was nothing to carry."""
         lines: list[str] = []
         if self.changed:
-            lines.append(f"carried over: {_count(self.changed, 'uncommitted change')}")
+            lines.append(f"carried over: {counted(self.changed, 'uncommitted change')}")
         if self.untracked:
-            lines.append(f"carried over: {_count(self.untracked, 'untracked file')}")
+            lines.append(f"carried over: {counted(self.untracked, 'untracked file')}")
         if self.left:
-            lines.append(f"not carried over: {_count(self.left, 'untracked file')} (--untracked takes them along)")
+            lines.append(f"not carried over: {counted(self.left, 'untracked file')} (--untracked takes them along)")
         return lines
 
 
@@ -79,7 +80,3 @@ def _copy(source: Path, dest: Path) -> None:
         shutil.copytree(source, dest, symlinks=True)
     else:
         shutil.copy2(source, dest, follow_symlinks=False)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -21,7 +21,7 @@ from leasehold.drivers.manifest import FOLDER, Manifest
 from leasehold.drivers.place import Kept
 from leasehold.drivers.removal import open_up_tree
 from leasehold.drivers.returning import in_git, repository
-from leasehold.drivers.shown import shown
+from leasehold.drivers.shown import counted, shown, shown_some
 from leasehold.drivers.sync import BLOCKED, Item, blocked, bring, remove_traces
 from leasehold.drivers.workspace import SyncReport
 
@@ -122,7 +122,7 @@ class FileTree:
             replace(self.baseline, kept=(digest(items), kept[0])).write(place)
             paths = tuple(shown(path) for path in applied.conflicts)
             raise SyncConflict(
-                f"changed on both sides, and left as they are here: {_some(applied.conflicts)}"
+                f"changed on both sides, and left as they are here: {shown_some(applied.conflicts)}"
                 f"; the run's versions are kept in {kept[0].where}",
                 paths=paths,
                 hint=f"to see them: {kept[0].how}",
@@ -131,9 +131,15 @@ class FileTree:
         still = {path: entry for path, entry in self.baseline.files.items() if in_git(path)}
         FileBaseline(brought | still, explicit=True).write(place)
         (place.folder / _PLAN).unlink()
-        parts = [f"{count} {what}" for count, what in _counts(applied.written, applied.deleted) if count]
+        parts = [
+            f"{counted(count, 'file')} {what}"
+            for count, what in ((applied.written, "brought back"), (applied.deleted, "deleted"))
+            if count
+        ]
         if held:
-            parts.append(f"repositories within left as they are: {_some(sorted({repository(i.path) for i in held}))}")
+            parts.append(
+                f"repositories within left as they are: {shown_some(sorted({repository(i.path) for i in held}))}"
+            )
         return SyncReport(applied.written, applied.deleted, summary="; ".join(parts) or SyncReport().summary)
 
     def forget_plan(self, place: Place) -> None:
@@ -199,15 +205,3 @@ def _behind(asked: Sequence[bytes], said: bytes) -> list[bytes]:
         return []
     folder = asked[0].rstrip(b"/").rpartition(b"/")[0] + b"/"
     return [path for path in asked[1:] if folder == b"/" or not path.startswith(folder)]
-
-
-def _some(paths: Sequence[bytes]) -> str:
-    more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
-    return ", ".join(shown(path) for path in paths[:10]) + more
-
-
-def _counts(written: int, deleted: int) -> list[tuple[int, str]]:
-    return [
-        (written, "file brought back" if written == 1 else "files brought back"),
-        (deleted, "file deleted" if deleted == 1 else "files deleted"),
-    ]

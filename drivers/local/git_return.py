@@ -1,6 +1,5 @@
 """What a run changed in a git tree, brought back into the user's checkout: commits, and the rest as files."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from leasehold.drivers.context import Context
@@ -11,7 +10,7 @@ from leasehold.drivers.local.git_plan import GitPlan, count_commits, lay
 from leasehold.drivers.local.git_tree import GitTree
 from leasehold.drivers.local.place import Place
 from leasehold.drivers.local.repository import BRANCHES, Repository
-from leasehold.drivers.shown import shown
+from leasehold.drivers.shown import counted, shown, shown_some
 from leasehold.drivers.snapshot import Snapshot
 from leasehold.drivers.sync import Applied, bring, remove_traces
 from leasehold.drivers.workspace import SyncReport
@@ -52,7 +51,7 @@ def _on_named(tree: GitTree, now: Snapshot) -> SyncReport:
     branch = tree.home.removeprefix(BRANCHES) if tree.home else None
     if not commits:
         return SyncReport()
-    summary = f"{_count(commits, 'commit')} on the branch {shown(branch or '')}"
+    summary = f"{counted(commits, 'commit')} on the branch {shown(branch or '')}"
     return SyncReport(commits=commits, branch=branch, summary=summary)
 
 
@@ -119,7 +118,7 @@ def _refuse(place: Place, applied: Applied, tree: GitTree, context: Context) -> 
     paths = tuple(shown(path) for path in applied.conflicts)
     where = f"; the run's versions are kept in {kept[0].where}" if kept else ""
     raise SyncConflict(
-        f"changed on both sides, and left as they are here: {_some(paths)}{where}",
+        f"changed on both sides, and left as they are here: {shown_some(applied.conflicts)}{where}",
         paths=paths,
         hint=f"to see them: {kept[0].how}" if kept else "",
     )
@@ -128,23 +127,13 @@ def _refuse(place: Place, applied: Applied, tree: GitTree, context: Context) -> 
 def _summary(plan: GitPlan, applied: Applied, branch: str | None, forwarded: bool) -> str:
     parts: list[str] = []
     if applied.written:
-        parts.append(f"{_count(applied.written, 'file')} brought back")
+        parts.append(f"{counted(applied.written, 'file')} brought back")
     if applied.deleted:
-        parts.append(f"{_count(applied.deleted, 'file')} deleted")
+        parts.append(f"{counted(applied.deleted, 'file')} deleted")
     if plan.commits and forwarded:
-        parts.append(f"{_count(plan.commits, 'commit')} fast-forwarded")
+        parts.append(f"{counted(plan.commits, 'commit')} fast-forwarded")
     if plan.commits and branch:
-        parts.append(f"{_count(plan.commits, 'commit')} on the branch {shown(branch)}")
+        parts.append(f"{counted(plan.commits, 'commit')} on the branch {shown(branch)}")
     if plan.passed_over:
-        parts.append(f"submodules left as they are: {_some([shown(path) for path in plan.passed_over])}")
+        parts.append(f"submodules left as they are: {shown_some(plan.passed_over)}")
     return "; ".join(parts) or "nothing to bring back"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
-    return ", ".join(listed[:10]) + more

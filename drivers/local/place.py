@@ -1,6 +1,5 @@
 """The folder of a place, and what is written down in it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,11 +9,10 @@ from leasehold.drivers.context import Context
 from leasehold.drivers.durable import flush_folder, read_json, write_json
 from leasehold.drivers.errors import Conflict, Damaged, Refused
 from leasehold.drivers.git import Git
-from leasehold.drivers.place import Handle, Resource, Tags
+from leasehold.drivers.place import KEY, Handle, Resource, Tags
 from leasehold.drivers.removal import remove_tree
 
 DRIVER = "local"
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _TAGS = "place.json"
 _REALIZED = "realized.json"
 
@@ -38,14 +36,14 @@ class Place:
     def of(cls, handle: Handle, driver: str = DRIVER) -> "Place":
         """The place that a handle names. Raises ``Damaged`` for a handle that cannot be the driver's."""
         folder = Path(str(handle.data.get("folder", "")))
-        if handle.driver != driver or folder.name != handle.place or not _KEY.fullmatch(handle.place):
+        if handle.driver != driver or folder.name != handle.place or not KEY.fullmatch(handle.place):
             raise Damaged(f"this is no handle of a place of {driver}: {handle.place}")
         return cls(folder.parent, handle.place, driver=driver)
 
     @classmethod
     def under(cls, root: Path, key: str, driver: str = DRIVER) -> "Place":
         """The place of a key. Raises ``Refused`` for a key that cannot be a folder's name."""
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise Refused(f"a resource key cannot be a folder's name: {key!r}")
         return cls(root, key, driver=driver)
 
@@ -188,7 +186,7 @@ class Place:
 def places(root: Path, driver: str = DRIVER) -> Iterator[Place]:
     """All folders of a root that may be places."""
     try:
-        names = sorted(entry.name for entry in root.iterdir() if _KEY.fullmatch(entry.name))
+        names = sorted(entry.name for entry in root.iterdir() if KEY.fullmatch(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:

@@ -1,4 +1,4 @@
-"""A script that is run to its end, within a verb's time, and what it means where it fails."""
+"""Running a script to its end within a verb's time: what it is fed, what it answers, and what its end means."""
 
 import asyncio
 import math

@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from leasehold.drivers.context import Context
 from leasehold.drivers.errors import Damaged, Gone, Refused
-from leasehold.drivers.place import Tags
+from leasehold.drivers.place import KEY, Tags
 from leasehold.drivers.remote.asking import MOST_ANSWERED, ask
 from leasehold.drivers.remote.link import Link, Session
 from leasehold.drivers.remote.prelude import place_script, plain_script
-
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 # What is refused in a pipeline ends no more than its part of it: what stands behind must end the script, too.
 _MAKE = r"""
@@ -133,7 +130,7 @@ class RemotePlace:
     host: str = ""
 
     def __post_init__(self) -> None:
-        if not _KEY.fullmatch(self.key):
+        if not KEY.fullmatch(self.key):
             raise Refused(f"a resource key cannot be a folder's name: {self.key!r}")
 
     @property
