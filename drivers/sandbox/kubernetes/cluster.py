@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
@@ -33,6 +34,7 @@ class Cluster:
         self.access = access
         self._context = context
         self._client: Any = None
+        self._now = time.time()
 
     async def __aenter__(self) -> "Cluster":
         self._client = await within(self._context, self.access.client())
@@ -81,7 +83,7 @@ class Cluster:
 
     async def insists(self, pod: Pod) -> bool:
         """Whether this pod's end has failed for as long as it may: the first time is noted down at the pod."""
-        now = time.time()
+        now = self._now  # the server's clock: another machine may go on with what this one began
         if pod.failing_since is None:
             with suppress(Conflict):  # it has changed meanwhile: the next time, then
                 await self._noted(pod, FAILING, f"{now:.0f}")
@@ -174,11 +176,18 @@ class Cluster:
     ) -> dict[str, Any]:
         seconds = min(_CALL, self._context.remaining())
         path = f"{path}?{urlencode(query)}" if query else path
-        return await within(self._context, ask_api(self._client, method, path, body, doing=doing, seconds=seconds))
+        asking = ask_api(self._client, method, path, body, doing=doing, seconds=seconds)
+        answer, self._now = await within(self._context, asking)
+        return answer
 
 
-async def ask_api(client: Any, method: str, path: str, body: Any, *, doing: str, seconds: float) -> dict[str, Any]:
-    """One call of the API; its answer. Raises what it means that it is no, or that there is none."""
+async def ask_api(
+    client: Any, method: str, path: str, body: Any, *, doing: str, seconds: float
+) -> tuple[dict[str, Any], float]:
+    """One call of the API; its answer, and when it came by the server's clock, in seconds since 1970 UTC.
+
+    Raises what it means that it is no, or that there is none.
+    """
     try:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "Content-Type": kind}
@@ -197,4 +206,5 @@ async def ask_api(client: Any, method: str, path: str, body: Any, *, doing: str,
     if not 200 <= response.status < 300:
         raise meaning(response.status, said, doing=doing)
     answer: dict[str, Any] = json.loads(said)
-    return answer
+    date = response.headers.get("Date")
+    return answer, parsedate_to_datetime(date).timestamp() if date else time.time()
