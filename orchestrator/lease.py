@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leasehold.drivers import Command, Driver, Handle, Realization, Result, Streams, Target
 from leasehold.orchestrator.draft import Draft
@@ -21,6 +21,8 @@ from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState, 
 
 if TYPE_CHECKING:
     from leasehold.orchestrator.life import Life
+
+T = TypeVar("T")
 
 _SAID_OF_A_PLACE = ("remote_cwd", "host", "port", "username", "sandbox_id", "shell_command")
 
@@ -243,32 +245,23 @@ class Lease:
             streams=streams,
             terminal=terminal,
         )
-        target = self._usable()
-        watch = Watch()
-        self.began(watch)
-        try:
-            return await self.life.watches.over(watch, target.execute(command))
-        except Stopped:
-            self._raise_if_ended()
-            raise
-        finally:
-            self.ended(watch)
+        return await self._used(lambda target: target.execute(command))
 
     async def put(self, source: str | os.PathLike[str], path: str) -> None:
-        """Copy a local file or folder into the place."""
-        await self._usable().put(Path(source), path)
+        """Copy a local file or folder into the place. Raises as ``exec`` does, and ``OSError`` of this side."""
+        await self._used(lambda target: target.put(Path(source), path))
 
     async def get(self, path: str, dest: str | os.PathLike[str]) -> None:
-        """Copy a file or folder of the place to a local path."""
-        await self._usable().get(path, Path(dest))
+        """Copy a file or folder of the place to a local path. Raises as ``put`` does."""
+        await self._used(lambda target: target.get(path, Path(dest)))
 
     async def read(self, path: str, limit: int | None = None) -> bytes:
-        """A file's bytes, at most ``limit``."""
-        return await self._usable().read(path, limit)
+        """A file's bytes, at most ``limit``. Raises as ``put`` does."""
+        return await self._used(lambda target: target.read(path, limit))
 
     async def write(self, path: str, data: bytes) -> None:
-        """Write a file of the place whole."""
-        await self._usable().write(path, data)
+        """Write a file of the place whole. Raises as ``put`` does."""
+        await self._used(lambda target: target.write(path, data))
 
     async def release(self) -> None:
         """End it as wanted: bring changes back where that was asked for, then clean up or keep.
@@ -279,15 +272,22 @@ class Lease:
         await self.life.release(self)
 
     async def fail(self, reason: str, *, code: ErrorCode = ErrorCode.RUN_FAILED) -> None:
-        """End it as failed, for a reason that stands on it for good; then clean up or keep."""
+        """End it as failed, for a reason that stands on it for good; then clean up or keep.
+
+        One that has ended stays as it is. Raises ``LeaseLost``, and ``IllegalTransition`` for a code that no run
+        can fail with.
+        """
         await self.life.fail(self, Failure(code, reason, "run"))
 
     async def extend(self, ttl: float | str) -> None:
-        """Let it live for ``ttl`` from now."""
+        """Let it live for ``ttl`` from now: seconds, or as ``2h``. Raises ``IllegalTransition``, ``LeaseLost``."""
         await self.life.extend(self, seconds(ttl))
 
     async def detach(self) -> None:
-        """Let go of it at ``targeted``: it lives on without an owner until it expires or is attached."""
+        """Let go of it at ``targeted``: it lives on without an owner until it expires or is attached.
+
+        Raises ``IllegalTransition`` where it stands elsewhere, and ``LeaseLost``.
+        """
         await self.life.detach(self)
 
     async def journal(self) -> list[Entry]:
@@ -344,6 +344,18 @@ class Lease:
         self.lost = self.lost or why
         self.interrupt(Failure(ErrorCode.LEASE_OWNER_LOST, why, "owner"))
         return LeaseLost(self.id, self.lost)
+
+    async def _used(self, use: Callable[[Target], Coroutine[Any, Any, T]]) -> T:
+        """Use the place; what ends the lease cuts it off."""
+        target, watch = self._usable(), Watch()
+        self.began(watch)
+        try:
+            return await self.life.watches.over(watch, use(target))
+        except Stopped:
+            self._raise_if_ended()
+            raise
+        finally:
+            self.ended(watch)
 
     def _usable(self) -> Target:
         self._raise_if_ended()

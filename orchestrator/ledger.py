@@ -28,7 +28,7 @@ from leasehold.states import (
     status,
     stuck,
 )
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, text, tuple_
 
 _PAGE = 500
 
@@ -287,12 +287,6 @@ class Ledger:
             return taken, sum(row.held for row in self._rows(connection, waiting, limit=None))
 
         return await self._store.read(query)
-
-    async def count(self, company_id: str) -> int:
-        """How many leases the company has, ended ones included."""
-        lease = self._store.schema.lease
-        query = select(func.count()).select_from(lease).where(lease.c.company_id == company_id)
-        return await self._store.read(lambda connection: connection.scalar(query) or 0)
 
     def _rows(
         self,

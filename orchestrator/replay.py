@@ -249,7 +249,7 @@ def _outcome(row: Row, moves: Sequence[Move]) -> str:
     if Move.WAIT in moves:
         return "the driver cannot say yet whether a place stands: replay it again later"
     state = str(facts.state) if facts.error_code is None else f"{facts.state} ({facts.error_code})"
-    held = ", held by nobody: attach or release it" if facts.state.live and facts.owner is None else ""
+    held = ", held by nobody: exec, shell or release it" if facts.state.live and facts.owner is None else ""
     tried = facts.next_try_at
     late = f", tried again after {iso(tried)}" if tried is not None and facts.cleanup.open else ""
     return f"{state}, cleanup {facts.cleanup}{late}{held}"

@@ -67,7 +67,6 @@ class Request:
     agent_id: str | None = None
     adapter_type: str | None = None
     variables: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     execution_workspace_id: str | None = None
     execution_workspace_mode: str | None = None
     unknown_variables: tuple[str, ...] = ()

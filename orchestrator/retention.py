@@ -60,6 +60,8 @@ class Retention:
         dropped = await self._delete(lease.c.company_id == company_id)
 
         def rest(connection: Connection) -> None:
+            late = select(lease.c.id).where(lease.c.company_id == company_id)  # refused since: they have a journal, too
+            self._delete_now(connection, _ids(connection, page=late))
             for table in self._store.schema.metadata.sorted_tables:
                 if "company_id" in table.c:
                     connection.execute(delete(table).where(table.c.company_id == company_id))

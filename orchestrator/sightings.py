@@ -57,18 +57,28 @@ class Sightings:
     async def look(
         self, listed: Sequence[Resource], *, unknown: bool, ledgers: Sequence[str]
     ) -> tuple[list[Sighting], list[Sighting]]:
-        """Those that are somebody's, and those that are nobody's, whose sighting is written down."""
+        """Those that are somebody's, and those that are nobody's, whose sighting is written down.
 
-        def work(connection: Connection) -> tuple[list[Sighting], list[Sighting]]:
+        Whose they are is read beside the writer, which many places would hold up; ``decide`` looks once more.
+        """
+
+        def look(connection: Connection) -> tuple[list[Sighting], list[Sighting], set[tuple[str, str]]]:
+            sorted_ = self._sorted(connection, listed, unknown=unknown, ledgers=ledgers)
+            known = connection.execute(select(self._table.c.driver, self._table.c.place))
+            return *sorted_, {(row.driver, row.place) for row in known}
+
+        found, orphans, known = await self._store.read(look)
+        again = [each.resource for each in found if (each.resource.driver, each.resource.place) in known]
+
+        def work(connection: Connection) -> list[Sighting]:
             long_ago = self._store.clock.now() - _REMEMBERED
             connection.execute(delete(self._table).where(self._table.c.last_seen < long_ago))
-            found, orphans = self._sorted(connection, listed, unknown=unknown, ledgers=ledgers)
-            for sighting in found:
-                connection.execute(delete(self._table).where(self._named(sighting.resource)))
-            return found, [self._seen(connection, sighting) for sighting in orphans]
+            for resource in again:
+                connection.execute(delete(self._table).where(self._named(resource)))
+            return [self._seen(connection, sighting) for sighting in orphans]
 
-        looked: tuple[list[Sighting], list[Sighting]] = await self._store.writer.job(work)
-        return looked
+        seen: list[Sighting] = await self._store.writer.job(work)
+        return found, seen
 
     async def whose(self, listed: Sequence[Resource]) -> tuple[list[Sighting], list[Sighting]]:
         """The same, with nothing written."""

@@ -64,7 +64,7 @@ class Steps(Verbs):
         self._folder = str(settings.state_folder.absolute())
         self._environments = environments
         self._adapters = adapters
-        self._configs: dict[tuple[str, int], tuple[BaseModel, str]] = {}
+        self._configs: dict[str, tuple[int, BaseModel, str]] = {}  # by environment: its version, and what it says
 
     # --- the lease table's callbacks
 
@@ -286,15 +286,14 @@ class Steps(Verbs):
             step.details["was_there"] = False
 
     def _config(self, environment: Environment, model: type[BaseModel]) -> tuple[BaseModel, str]:
-        key = (environment.id, environment.version)
-        known = self._configs.get(key)
-        if known is None:
+        known = self._configs.get(environment.id)
+        if known is None or known[0] != environment.version:
             try:
                 config = model.model_validate(environment.driver_config)
             except ValidationError as error:
                 raise Refused(f'config of environment "{environment.name}": {first_problem(error)}') from error
-            known = self._configs[key] = (config, config.model_dump_json())
-        return known
+            known = self._configs[environment.id] = (environment.version, config, config.model_dump_json())
+        return known[1:]
 
 
 def _lasting(context: Context) -> Context:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 _AT_ONCE = 16
 _PROBE_SECONDS = 60.0
+_LOCAL = ("local", "{}")  # a company's local default is made on first need: a store that was wiped has none yet
 
 
 class Verdict(StrEnum):
@@ -109,7 +110,7 @@ class Sweep:
         async for source, listed in self._listed(decisions, until):
             fresh = [each for each in listed if (each.driver, each.place) not in seen]
             seen.update((each.driver, each.place) for each in fresh)
-            await self._check_epochs(fresh)
+            await self._check_epochs(fresh, ledgers)
             wait = max(grace, source.delay)
             found, orphans = await self._sightings.look(fresh, unknown=unknown, ledgers=ledgers)
             left = self._left(orphans, wait)
@@ -161,7 +162,7 @@ class Sweep:
         """Each provider with each config that an environment or an owed place has, in one form."""
         named = [(each.provider, encode(each.driver_config)) for each in await self._environments.everywhere()]
         found: dict[tuple[str, str], None] = {}
-        for provider, config in (*named, *await self._sightings.owed()):
+        for provider, config in (_LOCAL, *named, *await self._sightings.owed()):
             try:
                 whole = self._registry.get(provider).Config.model_validate_json(config).model_dump_json()
             except (DriverError, ValidationError):
@@ -186,8 +187,9 @@ class Sweep:
         async with asyncio.timeout(context.remaining()):
             return [resource async for resource in source.driver.owned(None, context)]
 
-    async def _check_epochs(self, listed: Sequence[Resource]) -> None:
-        ours = [each for each in listed if each.tags.ledger == self._store.ledger]
+    async def _check_epochs(self, listed: Sequence[Resource], ledgers: Sequence[str]) -> None:
+        """Places refuse what comes under an epoch that is older than theirs, also those of a ledger that is named."""
+        ours = [each for each in listed if each.tags.ledger in (self._store.ledger, *ledgers)]
         newest = max(ours, key=lambda each: each.tags.epoch, default=None)
         if newest is not None and newest.tags.epoch > (drawn := await self._store.drawn()):
             raise StoreBehind(f"the place {newest.place}", newest.tags.epoch, drawn)

@@ -22,8 +22,6 @@ class Note(StrEnum):
     ATTACH = "attach"
     DETACH = "detach"
     EXTEND = "extend"
-    ASKED = "asked"
-    WARNING = "warning"
 
 
 class Entry(NamedTuple):

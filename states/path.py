@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from leasehold.states.cleanup import CLEANUP_EVENTS, CleanupEvent, CleanupState, cleanup_transition
-from leasehold.states.journal import Entry, Kind, Note
+from leasehold.states.journal import Entry, Kind
 from leasehold.states.lease import LEASE_EVENTS, LeaseEvent, LeaseState, transition
 
 
@@ -71,9 +71,6 @@ class Leg:
         return f"{self.event}{ending.get(self.ending, '')}{tries}"
 
 
-_SHOWN_NOTES = frozenset({Note.TAKE_OVER, Note.ATTACH, Note.DETACH, Note.EXTEND})
-
-
 def legs(entries: Iterable[Entry]) -> tuple[Leg, ...]:
     """The legs that a journal tells, oldest first; the step that is under way is the last."""
     found: list[Leg] = []
@@ -111,8 +108,6 @@ def _leg(entry: Entry, at: int, state: str) -> Leg | None:
     track = Track.CLEANUP if entry.event in CLEANUP_EVENTS else Track.LEASE
     source, dest = entry.source or state, entry.dest or state
     if entry.kind is Kind.NOTE:
-        if entry.event not in _SHOWN_NOTES:
-            return None
         return Leg(Track.LEASE, entry.event, state, state, Ending.NOTE, at)
     if entry.event not in CLEANUP_EVENTS and entry.event not in LEASE_EVENTS:
         return None

@@ -53,7 +53,7 @@ def sweep(
             out(str(decision))
         counts = Counter(decision.verdict for decision in decisions)
         told = ", ".join(f"{counts[verdict]} {said}" for verdict, said in _SAID.items() if counts[verdict])
-        out(told or "no place bears our tags")
+        out(told or "no place in any environment of this store bears our tags")
         return 0
 
     return perform(context, work, seconds=None)

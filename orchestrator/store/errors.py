@@ -35,7 +35,7 @@ class StoreBehind(StoreError):
         super().__init__(
             f"store_behind: {what} has seen epoch {seen}, and this store has drawn none after {drawn}; "
             "nothing was written or destroyed",
-            hint="if the store was restored from a backup, run leasehold db restored",
+            hint="if the store was restored from a backup, or made anew, run leasehold db restored",
         )
 
 

@@ -67,7 +67,7 @@ class SqliteBackend:
             raise StoreAbsent(str(self.engine.url))
         folder = self._folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise _no_folder(folder, error) from error
 

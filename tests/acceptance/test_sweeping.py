@@ -31,7 +31,7 @@ def test_a_planted_place_is_found_explained_and_destroyed(cli: CommandLine) -> N
     assert {each["place"]: each["decision"] for each in decisions} == {place: "belongs", orphan: "destroyed"}
     assert places(cli) == {place}
     cli("release", held, code=0)
-    assert cli("sweep", code=0).stdout == "no place bears our tags\n"
+    assert cli("sweep", code=0).stdout == "no place in any environment of this store bears our tags\n"
 
 
 def test_a_worker_settles_what_a_killed_run_left(
@@ -71,3 +71,23 @@ def test_a_restored_store(cli: CommandLine) -> None:
 def test_wrong_usage(cli: CommandLine) -> None:
     assert "not a duration" in cli("sweep", "--grace", "soon", code=2).error
     assert "--sweep" in cli("worker", "--sweep", "now", code=2).error
+
+
+def test_a_store_that_was_lost(cli: CommandLine) -> None:
+    """What its leases left is found by a new store that knows no environment, and ended once its epochs are newer."""
+    for _ in range(2):
+        cli("acquire", "--quiet", "--mode", "copy", code=0)
+    ledger = next(iter(places(cli))).partition("-")[0]
+    fresh = {"LEASEHOLD_STORE": f"sqlite:///{cli.home}/fresh.db"}
+    cli("db", "upgrade", code=0, variables=fresh)
+    shown = cli("sweep", code=0, variables=fresh).stdout
+    assert "2 of other ledgers" in shown
+    assert f"--ledger {ledger} would name it" in shown
+    ended = ("sweep", "--apply", "--grace", "0", "--ledger", ledger)
+    refused = cli(*ended, code=1, variables=fresh).error
+    assert "store_behind" in refused
+    assert "leasehold db restored" in refused
+    assert len(places(cli)) == 2
+    cli("db", "restored", "--apply", code=0, variables=fresh)
+    assert "2 destroyed" in cli(*ended, code=0, variables=fresh).stdout
+    assert places(cli) == set()

@@ -397,7 +397,7 @@ async def test_an_id_that_is_no_text_is_wrong_usage(orchestrator: Orchestrator, 
         await orchestrator.acquire(workspace=tree, run_id=os.fsdecode(b"run\xff"))
     with pytest.raises(WrongUsage, match="no text"):
         await orchestrator.acquire(workspace=tree, run_id="run\0")
-    assert await orchestrator.ledger.count("default") == 0
+    assert await orchestrator.ledger.listing("default") == []
 
 
 async def test_a_caller_cancelled_at_any_moment_leaves_a_store_that_is_right(
@@ -735,3 +735,21 @@ async def test_who_is_cancelled_while_it_closes_closes_all_the_same(
     assert {thread.name for thread in threading.enumerate() if thread.name.startswith("leasehold")} <= before
     async with open_orchestrator() as second:
         assert [row.stuck for row in await second.ledger.listing("default")] == ["owner_lost"] * 4
+
+
+async def test_an_end_from_elsewhere_cuts_off_whatever_uses_the_place(
+    orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def put(self: ScriptedTarget, source: Path, path: str) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ScriptedTarget, "put", put)
+    lease = await orchestrator.acquire(environment=await environment(orchestrator), workspace=tree)
+    putting = asyncio.create_task(lease.put(tree, "there"))
+    await begun.wait()
+    lease.lose("another has it")
+    with pytest.raises(LeaseLost, match="another has it"):
+        await asyncio.wait_for(putting, 30)

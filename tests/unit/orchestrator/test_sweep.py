@@ -185,7 +185,8 @@ async def test_a_hand_over_that_won_leaves_the_sweep_nothing_to_do(
         lease = await orchestrator.acquire(environment=name, workspace=tree)
         [resource] = [each async for each in orchestrator.registry.get("scripted").owned(None, _context(orchestrator))]
         sweep = orchestrator._sweep  # pyright: ignore[reportPrivateUsage]
-        [source] = [each async for each, _ in sweep._listed([])]  # pyright: ignore[reportPrivateUsage]
+        listed = [each async for each, _ in sweep._listed([])]  # pyright: ignore[reportPrivateUsage]
+        [source] = [each for each in listed if each.driver.name == "scripted"]
         from leasehold.orchestrator.sightings import Sighting, Whose
 
         late = Sighting(resource, Whose.NOBODY, "seen before the hand-over", 0)
@@ -205,6 +206,21 @@ async def test_a_place_that_has_seen_more_than_the_store_stops_everything(
         await orchestrator.sweep(apply=True, grace=0, unknown=True)
     assert "leasehold db restored" in raised.value.hint
     assert standing() == planted
+
+
+async def test_a_named_ledger_whose_epochs_are_newer_stops_everything_until_ours_are(
+    orchestrator: Orchestrator, provider: Provider, standing: Callable[[], set[str]]
+) -> None:
+    await environment(orchestrator)
+    planted = {plant(provider, orchestrator, ledger="0ther000", epoch=await orchestrator.store.drawn() + 60)}
+    [foreign] = [each for each in await orchestrator.sweep(apply=True, grace=0) if each.place]
+    assert foreign.verdict is Verdict.FOREIGN
+    with pytest.raises(StoreBehind, match="store_behind"):
+        await orchestrator.sweep(apply=True, grace=0, ledgers=["0ther000"])
+    assert standing() == planted
+    await orchestrator.restored(apply=True)
+    await orchestrator.sweep(apply=True, grace=0, ledgers=["0ther000"])
+    assert standing() == set()
 
 
 async def test_a_driver_that_cannot_tag_is_never_swept(orchestrator: Orchestrator, provider: Provider) -> None:

@@ -105,7 +105,7 @@ def test_notes_move_the_holder_and_the_end_and_no_state() -> None:
         Move("provision", passed_over=True),
         Move("target"),
     )
-    facts = fold(journal(*held, Move("extend", Kind.NOTE), Move("asked", Kind.NOTE), Move("detach", Kind.NOTE)))
+    facts = fold(journal(*held, Move("extend", Kind.NOTE), Move("detach", Kind.NOTE)))
     assert (facts.state, facts.owner, facts.owners) == (LeaseState.TARGETED, None, 1)
     assert facts.expires_at == (9 + 7200) * SECOND
     facts = fold(journal(*held, Move("detach", Kind.NOTE), Move("attach", Kind.NOTE)))

@@ -52,11 +52,6 @@ def test_a_cancelled_lease_says_so() -> None:
     assert (leg.title, leg.code, leg.failed) == ("fail", "lease_cancelled", True)
 
 
-def test_notes_for_nobody_are_passed_over() -> None:
-    walked = legs(journal(Move("resolve"), Move("warning", Kind.NOTE), Move("extend", Kind.NOTE)))
-    assert [leg.event for leg in walked] == ["resolve", "extend"]
-
-
 def test_a_row_of_no_table_is_no_leg() -> None:
     (first,) = journal(Move("resolve"))
     assert [leg.event for leg in legs([first, first._replace(seq=2, event="dance")])] == ["resolve"]
