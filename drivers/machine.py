@@ -21,7 +21,7 @@ def machine_id(state_folder: Path) -> str:
     try:
         return _drawn(state_folder)
     except OSError:
-        return uuid.uuid4().hex  # where nothing can be written, no place stands that another process could end
+        return f"{node:012x}"  # where nothing can be written, no place stands that another process could end
 
 
 def _drawn(state_folder: Path) -> str:

@@ -42,7 +42,7 @@ async def look(
 
 
 def _root(config: LocalConfig, state_folder: Path) -> str:
-    root = (config.root or state_folder / "places").expanduser().absolute()
+    root = (config.root.expanduser() if config.root else state_folder / "places").absolute()
     standing = next(folder for folder in (root, *root.parents) if folder.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
         raise Sick(f"{shown(root)} cannot be made or written", f"make {shown(standing)} a folder that you may write")

@@ -187,7 +187,7 @@ class Connection:
         path = _folder() / f"{_IDENTITY}{os.getpid()}-{uuid.uuid4().hex}"
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(value.rstrip("\n") + "\n")
             yield ["-i", str(path), "-o", "IdentitiesOnly=yes"]
         finally:
