@@ -241,7 +241,12 @@ def settings() -> str:
         [
             "# Settings\n",
             MADE,
-            "A variable goes over `leasehold.toml` in your configuration folder, and that over the default.\n",
+            "A variable goes over `leasehold.toml` in your configuration folder, and that over the default. The file "
+            "is `~/.config/leasehold/leasehold.toml` (macOS: `~/Library/Application Support/leasehold/leasehold.toml`)"
+            ", the state folder `~/.local/state/leasehold` (macOS: the same folder as the file's); `XDG_CONFIG_HOME` "
+            "and `XDG_STATE_HOME` count. `leasehold doctor` shows both as they are here.\n",
+            "A name in the file that is no setting is refused. A variable `LEASEHOLD_…` that is none does nothing, and "
+            "`leasehold doctor` says so.\n",
             table(("variable", "in the file", "default", "meaning"), rows),
         ]
     )

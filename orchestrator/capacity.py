@@ -119,7 +119,8 @@ def _check(environment: Environment) -> None:
 
 
 def _full(lease: Lease, holders: Sequence[Row]) -> str:
-    return f"no place within {spoken(lease.terms.request.wait)}; {_named(holders)}"
+    wait = lease.terms.request.wait
+    return f"no place {f'within {spoken(wait)}' if wait else 'is free'}; {_named(holders)}"
 
 
 def _named(holders: Sequence[Row]) -> str:

@@ -170,9 +170,18 @@ class Operations:
                 await self._others.clean_up(row, force=False)
         return archived
 
-    async def prune(self, older_than: float | str, *, company_id: str | None = None) -> int:
-        """Delete the company's leases that ended longer ago than this, with their journals; how many."""
-        return await self._retention.prune(company_id or self.settings.company, seconds(older_than))
+    async def prune(
+        self,
+        older_than: float | str,
+        *,
+        company_id: str | None = None,
+        told: Callable[[str], None] | None = None,
+    ) -> int:
+        """Delete the company's leases that ended longer ago than this, with their journals; how many.
+
+        ``told`` hears the id of each that stays, because changes of it are kept yet.
+        """
+        return await self._retention.prune(company_id or self.settings.company, seconds(older_than), told or _silent)
 
     async def drop_company(self, company_id: str) -> int:
         """Delete everything of a company that holds nothing any more; how many leases that were.

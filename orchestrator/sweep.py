@@ -140,7 +140,7 @@ class Sweep:
         self, decisions: list[Decision], until: asyncio.Event | None = None
     ) -> AsyncIterator[tuple[_Source, list[Resource]]]:
         """Each driver that is well, with what it lists; what cannot be asked becomes a decision."""
-        for provider, config in await self._sources():
+        for (provider, config), names in (await self._sources()).items():
             if until is not None and until.is_set():
                 return
             try:
@@ -152,23 +152,31 @@ class Sweep:
             except Exception as error:
                 if isinstance(error, StoreBehind):
                     raise
-                decisions.append(self._unasked(provider, error))
+                decisions.append(self._unasked(provider, error, names))
 
-    def _unasked(self, provider: str, error: Exception) -> Decision:
+    def _unasked(self, provider: str, error: Exception, names: Sequence[str] = ()) -> Decision:
         why = self._redaction.clean(str(error) or error.__class__.__name__)
-        return Decision(provider, "", "", "", Verdict.LEFT, f"it could not be asked: {why}")
+        where = f" (environment {', '.join(names)})" if names else ""
+        return Decision(provider, "", "", "", Verdict.LEFT, f"it could not be asked{where}: {why}")
 
-    async def _sources(self) -> list[tuple[str, str]]:
-        """Each provider with each config that an environment or an owed place has, in one form."""
-        named = [(each.provider, encode(each.driver_config)) for each in await self._environments.everywhere()]
-        found: dict[tuple[str, str], None] = {}
-        for provider, config in (_LOCAL, *named, *await self._sightings.owed()):
+    async def _sources(self) -> dict[tuple[str, str], list[str]]:
+        """Each provider with each config that an environment or an owed place has, in one form; and the names of
+        the environments, of the settings' company alone.
+        """
+        company = self._settings.company
+        named = [
+            (each.provider, encode(each.driver_config), each.name if each.company_id == company else None)
+            for each in await self._environments.everywhere()
+        ]
+        unnamed = [(*each, None) for each in (_LOCAL, *await self._sightings.owed())]
+        found: dict[tuple[str, str], list[str]] = {}
+        for provider, config, name in (*named, *unnamed):
             try:
                 whole = self._registry.get(provider).Config.model_validate_json(config).model_dump_json()
             except (DriverError, ValidationError):
                 whole = config  # it is told when it is asked
-            found[provider, whole] = None
-        return list(found)
+            found.setdefault((provider, whole), []).extend([] if name is None else [name])
+        return found
 
     def _source(self, provider: str, config: str) -> _Source | None:
         driver = self._registry.get(provider)

@@ -60,6 +60,7 @@ class Worker:
         self._told = told
         self._sweeps = sweeps
         self._health = health
+        self._unhealthy: str | None = None
         self._stop = asyncio.Event()
         self._sweep_at = 0.0
         self._sweeping: asyncio.Task[None] | None = None
@@ -165,7 +166,12 @@ class Worker:
         try:
             await asyncio.to_thread(write_whole, self._health, data, mode=0o644)
         except OSError as error:
-            self._tell(f"the health file {self._health} cannot be written: {error}")
+            problem = f"the health file {self._health} cannot be written: {error}"
+            if problem != self._unhealthy:  # it is told once, not each second
+                self._tell(problem)
+            self._unhealthy = problem
+        else:
+            self._unhealthy = None
 
 
 def _words(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from leasehold.states.cleanup import DUE
 from leasehold.states.facts import Facts
@@ -22,30 +23,43 @@ class Open(StrEnum):
     TARGETED = "targeted"
 
 
-class Answer(StrEnum):
+class _Glossed(StrEnum):
+    """A word with what it means to a person."""
+
+    _value_: str
+    gloss: str
+
+    def __new__(cls, value: str, gloss: str = "") -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.gloss = gloss
+        return member
+
+
+class Answer(_Glossed):
     """What the driver said when it was asked about that step."""
 
-    FOUND = "found"
-    ABSENT = "absent"
-    UNKNOWN = "unknown"
-    KNOWN = "known"
-    NOT_ASKED = "not_asked"
+    FOUND = "found", "the place stands"
+    ABSENT = "absent", "no place stands"
+    UNKNOWN = "unknown", "it cannot say"
+    KNOWN = "known", "the command has ended, and how"
+    NOT_ASKED = "not_asked", "it is not asked"
 
 
-class Move(StrEnum):
+class Move(_Glossed):
     """One move of recovery."""
 
-    FAIL = "fail"
-    CLEAN = "clean"
-    ABSOLVE = "absolve"
-    LEAVE_PENDING = "leave_pending"
-    ADOPT = "adopt"
-    AGAIN = "again"
-    WAIT = "wait"
-    USE = "use"
-    REALIZE_AFRESH = "realize_afresh"
-    KEEP = "keep"
-    LEAVE = "leave"
+    FAIL = "fail", "end the lease as failed"
+    CLEAN = "clean", "clean its place up"
+    ABSOLVE = "absolve", "owe nothing, for no place stands"
+    LEAVE_PENDING = "leave_pending", "leave the cleanup owed"
+    ADOPT = "adopt", "adopt the place that stands"
+    AGAIN = "again", "do the step again"
+    WAIT = "wait", "wait until the driver can say"
+    USE = "use", "use the exit status that was recorded"
+    REALIZE_AFRESH = "realize_afresh", "make the workspace anew"
+    KEEP = "keep", "keep its place for a person"
+    LEAVE = "leave", "leave the lease without an owner, to be attached"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known",
         Refused,
-        "compare the host's key with its owner, then put it into known_hosts: ssh-keyscan HOST",
+        "compare the host's key with its owner, then put it into known_hosts: ssh-keyscan [-p PORT] HOST",
     ),
     (
         r"Permission denied|Too many authentication failures|No more authentication methods",

@@ -4,8 +4,9 @@ import asyncio
 from typing import Annotated
 
 import typer
-from leasehold.orchestrator.cli.display import emit, out
+from leasehold.orchestrator.cli.display import counted, emit, out
 from leasehold.orchestrator.cli.options import Json
+from leasehold.orchestrator.cli.replay import planned
 from leasehold.orchestrator.cli.session import choices_of, perform, settings_of
 from leasehold.orchestrator.cli.sweep import record
 from leasehold.orchestrator.orchestrator import Orchestrator
@@ -67,15 +68,14 @@ def restored(
             for place in done.places:
                 out(str(place))
             for lease in done.leases:
-                out(f"lease {lease.lease_id}: {'' if apply else 'would '}{lease.outcome}")
+                for line in planned(lease) if lease.rows and not apply else [lease.outcome]:
+                    out(f"lease {lease.lease_id}: {line}")
             what = "has begun" if apply else "would begin with --apply"
-            out(
-                f"{_many(len(done.leases), 'open lease')}, {_many(len(done.places), 'place')}; a new incarnation {what}"
-            )
+            standing = sum(bool(place.place) for place in done.places)
+            unasked = len(done.places) - standing
+            told = [counted(len(done.leases), "open lease"), counted(standing, "place")]
+            told += [f"{counted(unasked, 'driver')} could not be asked"] if unasked else []
+            out(f"{', '.join(told)}; a new incarnation {what}")
         return 0 if not apply or all(lease.done for lease in done.leases) else 1
 
     return perform(context, work, seconds=None)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

@@ -70,7 +70,8 @@ def _raster(svg: str) -> bytes:
     try:
         from resvg_py import svg_to_bytes
     except ImportError as error:
-        raise LeaseholdError("PNG needs an extra", hint="pip install 'leasehold[png]', or use --format svg") from error
+        hint = "pip install '.[png]' in a clone of Leasehold, or use --format svg"
+        raise LeaseholdError("PNG needs an extra", hint=hint) from error
     return bytes(svg_to_bytes(svg_string=svg, zoom=_ENLARGED))
 
 

@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 _UNBOUNDED = 100_000
+_GAP = 2  # between columns
+_FOLDED = 20  # what a column that is broken into lines has at least, before others are left out
 _COLOURS = {
     "active": "green",
     "released": "dim",
@@ -32,6 +34,11 @@ def emit(value: Any) -> None:
 def out(text: str) -> None:
     """One line."""
     sys.stdout.write(text + "\n")
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of them."""
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def when(at: int | None) -> str | None:
@@ -55,13 +62,31 @@ def console(stream: TextIO) -> Console:
     )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | None]], *, folds: Sequence[str] = ()) -> None:
-    """Rows under headings. ``folds`` are the columns that are broken into lines where the width is short."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | None]],
+    *,
+    folds: Sequence[str] = (),
+    drops: Sequence[str] = (),
+) -> None:
+    """Rows under headings.
+
+    On a terminal that is too narrow, ``drops`` are the columns that are left out, in this order; then ``folds``
+    are broken into lines.
+    """
+    cells = [[shown(cell or "") for cell in row] for row in rows]
+    least = {column: max(len(column), *(len(row[at]) for row in cells), 0) for at, column in enumerate(columns)}
+    least |= {column: min(least[column], _FOLDED) for column in folds}
+    for column in drops:
+        if sum(least.values()) + _GAP * (len(least) - 1) > console(sys.stdout).width:
+            del least[column]
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for column in least:
         drawn.add_column(column, no_wrap=column not in folds, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(shown(cell or ""), _COLOURS.get(cell or "", "")) for cell in row))
+    for row in cells:
+        drawn.add_row(
+            *(Text(cell, _COLOURS.get(cell, "")) for column, cell in zip(columns, row, strict=True) if column in least)
+        )
     _draw(drawn)
 
 

@@ -1,6 +1,7 @@
 """``leasehold ls``, ``show`` and ``journal``: looking at leases."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -66,6 +67,7 @@ def ls(
                     for row in rows[:_SHOWN]
                 ],
                 folds=("ENV", "RUN", "WHY"),
+                drops=("RUN", "ENV", "AGE", "STATE"),
             )
         else:
             out("no lease fits")
@@ -179,12 +181,13 @@ def _show(record: dict[str, Any], left: Aftermath, choices: Choices) -> None:
 
 
 def _show_journal(rows: list[dict[str, Any]]) -> None:
+    today = datetime.now(UTC).date().isoformat()
     table(
-        ("#", "AT", "EVENT", "", "TO", "TOOK", "DETAILS"),
+        ("#", "AT (UTC)", "EVENT", "", "TO", "TOOK", "DETAILS"),
         [
             (
                 str(row["seq"]),
-                row["at"][11:-1],
+                row["at"][:-1].removeprefix(f"{today}T").replace("T", " "),
                 row["event"],
                 row["kind"],
                 row["to"] if row["to"] != row["from"] else "",
@@ -194,6 +197,7 @@ def _show_journal(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
         folds=("DETAILS",),
+        drops=("TOOK", "TO", "#"),
     )
 
 

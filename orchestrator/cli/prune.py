@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from leasehold.orchestrator.cli.display import emit, out
+from leasehold.orchestrator.cli.display import counted, emit, out
 from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import perform
 from leasehold.orchestrator.duration import seconds, spoken
@@ -17,16 +17,19 @@ def prune(
 ) -> int:
     """Delete this company's leases that ended long ago, with their journals.
 
-    A lease that is live, or whose place is owed, kept or parked, stays.
+    A lease that is live, or whose place is owed, kept or parked, stays. So does one whose changes are kept yet.
     """
     age = seconds(older_than)
 
     async def work(orchestrator: Orchestrator) -> int:
-        deleted = await orchestrator.prune(age)
+        left: list[str] = []
+        deleted = await orchestrator.prune(age, told=left.append)
         if as_json:
-            emit({"deleted": deleted})
+            emit({"deleted": deleted, "left": left})
         else:
-            out(f"{'1 lease' if deleted == 1 else f'{deleted} leases'} deleted that ended over {spoken(age)} ago")
+            out(f"{counted(deleted, 'lease')} deleted that ended over {spoken(age)} ago")
+        if left and not as_json:
+            out(f"{counted(len(left), 'lease')} left whose changes are kept yet; leasehold show LEASE says where")
         return 0
 
     return perform(context, work, seconds=None)

@@ -15,6 +15,7 @@ from leasehold.orchestrator.cli.session import choices_of, perform
 from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.replay import Replay
+from leasehold.states import Answer, Move
 
 _NAME_ONE = "name a lease, or --stuck for all that are stuck"
 
@@ -69,13 +70,30 @@ def replay(
 def _show(done: Replay, *, dry_run: bool) -> None:
     out(f"{done.lease_id}  {f'{done.stuck}: {done.stuck.gloss}' if done.stuck else 'not stuck'}")
     if done.open is not None:
-        asked = "" if done.answer is None or done.answer == "not_asked" else f"; its driver says: {done.answer}"
-        out(f"  open: {done.open}{asked}")
+        asked = "" if done.answer in (None, Answer.NOT_ASKED) else f"; its driver says: {done.answer.gloss}"
+        out(f"  open: {done.open.replace('_', ' ')}{asked}")
     if done.moves and not dry_run:
-        out(f"  plan: {', '.join(move.replace('_', ' ') for move in done.moves)}")
+        out(f"  plan: {said(done.moves)}")
     if done.why:
         out(f"  because: {done.why}")
-    out(f"  {'would do' if dry_run and done.open else 'now'}: {done.outcome}")
+    if dry_run and done.rows:
+        for line in planned(done):
+            out(f"  {line}")
+    else:
+        out(f"  now: {done.outcome}")
+
+
+def said(moves: Sequence[Move]) -> str:
+    """The moves of a plan, in plain words."""
+    return ", then ".join(move.gloss for move in moves)
+
+
+def planned(done: Replay) -> list[str]:
+    """What a dry run would do; where the driver is asked first, for each of its answers."""
+    ways = [(row, said(row.resume if done.resumed else row.abandon)) for row in done.rows]
+    if len(ways) == 1:
+        return [f"would {ways[0][1]}"]
+    return [f"if {row.answer.gloss}: would {way}. {row.why}" for row, way in ways]
 
 
 async def _left(orchestrator: Orchestrator, done: Replay) -> Aftermath | None:

@@ -10,7 +10,7 @@ from leasehold.orchestrator.cli.display import console
 from leasehold.orchestrator.cli.failure import say
 from leasehold.orchestrator.duration import spoken
 from leasehold.orchestrator.step import News
-from leasehold.states import LeaseEvent
+from leasehold.states import CleanupEvent, LeaseEvent, Move
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -66,7 +66,10 @@ class StepsShown:
         failed = news.kind == "failed"
         # a failed step's message stands in the error line, at the end
         text = "failed" if failed and news.event != LeaseEvent.FAIL else news.text
-        self._show(news.event, news.seconds, text, failed=failed)
+        if news.event == CleanupEvent.ABSOLVE:
+            self._show(CleanupEvent.CLEAN, news.seconds, Move.ABSOLVE.gloss, failed=False)
+        else:
+            self._show(news.event, news.seconds, text, failed=failed)
 
     def _show(self, name: str, seconds: float | None, text: str, *, failed: bool) -> None:
         took = "" if seconds is None else spoken(seconds)

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from leasehold.orchestrator.cli.display import emit, out
+from leasehold.orchestrator.cli.display import counted, emit, out
 from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import perform
 from leasehold.orchestrator.duration import seconds
@@ -51,9 +51,12 @@ def sweep(
             return 0
         for decision in decisions:
             out(str(decision))
-        counts = Counter(decision.verdict for decision in decisions)
-        told = ", ".join(f"{counts[verdict]} {said}" for verdict, said in _SAID.items() if counts[verdict])
-        out(told or "no place in any environment of this store bears our tags")
+        counts = Counter(decision.verdict for decision in decisions if decision.place)
+        told = [f"{counts[verdict]} {said}" for verdict, said in _SAID.items() if counts[verdict]]
+        told = told or ["no place in any environment of this store bears our tags"]
+        unasked = len(decisions) - counts.total()
+        told += [f"{counted(unasked, 'driver')} could not be asked"] if unasked else []
+        out(", ".join(told))
         return 0
 
     return perform(context, work, seconds=None)

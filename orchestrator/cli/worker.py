@@ -9,6 +9,7 @@ from leasehold.orchestrator.arguments import member
 from leasehold.orchestrator.cli.display import when
 from leasehold.orchestrator.cli.failure import say
 from leasehold.orchestrator.cli.session import on_signals, perform
+from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.orchestrator import Orchestrator
 from leasehold.orchestrator.request import SweepBy
 
@@ -29,6 +30,11 @@ def worker(
     to stderr. SIGTERM or SIGINT ends it once what is under way is done, with exit code 0; a third one ends it at once.
     """
     by = member(SweepBy, sweep, "--sweep") or SweepBy.APPLY
+    if health is not None and once:
+        raise WrongUsage("--once writes no health file", hint="leave --health out: the exit code says how it went")
+    if health is not None and not health.absolute().parent.is_dir():
+        hint = "make the folder, or name another file"
+        raise WrongUsage(f"--health {health}: there is no folder {health.absolute().parent}", hint=hint)
 
     async def work(orchestrator: Orchestrator) -> int:
         def told(line: str) -> None:

@@ -91,6 +91,36 @@ def test_listings_are_filtered_and_fit_a_terminal(cli: CommandLine) -> None:
     assert "\x1b[3" not in on_terminal(cli, 100, "ls", variables={"NO_COLOR": "1"})
 
 
+def test_a_narrow_terminal_leaves_out_columns_before_it_breaks_words(cli: CommandLine) -> None:
+    cli("run", "--quiet", "--", "false", code=1)
+    lease = cli.lease()
+    for columns, least in ((80, {"STATE", "STATUS"}), (60, {"STATUS"})):
+        heads, *rows = drawn_plain(cli, columns, "ls")
+        assert {"LEASE", "WHY", *least} <= {*heads.split()}
+        assert all(len(row) <= columns for row in rows)
+        [row] = [row for row in rows if lease["id"] in row]
+        assert {"failed", "run_failed"} <= {*row.split()}
+        assert ("RUN" in heads.split()) == (lease["run_id"] in row)
+        heads, *rows = drawn_plain(cli, columns, "journal", lease["id"])
+        assert columns - heads.index("DETAILS") >= 20
+        assert any("run_failed" in row for row in rows)
+    assert cli("ls", code=0).stdout.split()[:7] == ["LEASE", "ENV", "RUN", "STATE", "STATUS", "AGE", "WHY"]
+
+
+def drawn_plain(cli: CommandLine, columns: int, *arguments: str) -> list[str]:
+    """The lines that are drawn on a terminal of that width, without their colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", on_terminal(cli, columns, *arguments)).splitlines()
+
+
+def test_a_journal_names_its_zone_and_the_day_where_it_is_another(cli: CommandLine) -> None:
+    cli("run", "--quiet", "--", "true", code=0)
+    lease = cli.lease()["id"]
+    heads, row, *_ = cli("journal", lease, code=0).stdout.splitlines()
+    assert heads.split()[1:3] == ["AT", "(UTC)"]
+    at = cli("journal", lease, "--json", code=0).json[0]["at"]
+    assert row.split()[1] in (at[11:-1], at[:10])  # by midnight it is yesterday
+
+
 def on_terminal(cli: CommandLine, columns: int, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
     """What is drawn on a terminal of that width."""
     ours, theirs = pty.openpty()

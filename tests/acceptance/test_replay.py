@@ -18,7 +18,7 @@ def test_kill_look_plan_replay(cli: CommandLine, repository: Path, until: Callab
     assert f"leasehold replay {lease}" in stuck
     plan = cli("replay", lease, "--dry-run", code=0).stdout
     assert "owner_lost" in plan
-    assert "would do: fail, clean" in plan
+    assert "  would end the lease as failed, then clean its place up\n" in plan
     assert cli.lease()["state"] == "targeted"
     done = cli("replay", lease, code=0).stdout
     assert "now: failed (lease_owner_lost), cleanup succeeded" in done

@@ -58,7 +58,7 @@ def test_a_worker_settles_what_a_killed_run_left(
 def test_a_restored_store(cli: CommandLine) -> None:
     held = cli("acquire", "--quiet", "--mode", "copy", code=0).stdout.strip()
     plan = cli("db", "restored", code=0).stdout
-    assert f"lease {held}: would fail, clean" in plan
+    assert f"lease {held}: would end the lease as failed, then clean its place up\n" in plan
     assert "1 open lease, 1 place; a new incarnation would begin with --apply" in plan
     assert cli.lease()["state"] == "targeted"
     done = cli("db", "restored", "--apply", "--json", code=0).json
@@ -66,6 +66,17 @@ def test_a_restored_store(cli: CommandLine) -> None:
     assert [(each["lease_id"], each["done"]) for each in done["leases"]] == [(held, True)]
     assert (cli.lease()["state"], cli.lease()["cleanup"]) == ("failed", "succeeded")
     assert "nothing is wrong" in cli("verify", code=0).stdout
+
+
+def test_a_driver_that_cannot_be_asked_is_named_with_its_environment(cli: CommandLine) -> None:
+    cli("acquire", "--quiet", "--mode", "copy", code=0)
+    cli("env", "add", "far", "--driver", "ssh", "--set", "host=127.0.0.1", "--set", "port=1", code=0)
+    swept = cli("sweep", code=0).stdout
+    assert "\nssh: left: it could not be asked (environment far): it is not well: " in swept
+    assert swept.endswith("\n1 belong to leases, 1 driver could not be asked\n")
+    plan = cli("db", "restored", code=0).stdout
+    assert "(environment far)" in plan
+    assert plan.splitlines()[-1].startswith("1 open lease, 1 place, 1 driver could not be asked; a new incarnation")
 
 
 def test_wrong_usage(cli: CommandLine) -> None:

@@ -43,6 +43,16 @@ def test_and_its_json(cli: CommandLine, changed: str) -> None:
     assert (done["notes"], done["cleanup_message"]) == ([], None)
 
 
+def test_a_lease_whose_changes_are_kept_is_not_pruned(cli: CommandLine, changed: str) -> None:
+    cli("replay", changed, code=0)
+    cli("run", "--quiet", "--", "true", code=0)
+    pruned = cli("prune", "--older-than", "0.01s", code=0).stdout.splitlines()
+    assert pruned[0].startswith("1 lease deleted ")
+    assert pruned[1:] == ["1 lease left whose changes are kept yet; leasehold show LEASE says where"]
+    assert cli("prune", "--older-than", "0.01s", "--json", code=0).json == {"deleted": 0, "left": [changed]}
+    assert "changes kept" in cli("show", changed, code=0).stdout
+
+
 def test_a_cleanup_that_fails_says_why_everywhere_and_names_a_way_out(cli: CommandLine, tmp_path: Path) -> None:
     cli("env", "add", "box", "--driver", "scripted", "--set", f"root={tmp_path}", "--set", f"script={REFUSES}", code=0)
     ran = cli("run", "--quiet", "box", "--", "true", code=0)

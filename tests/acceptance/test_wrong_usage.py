@@ -44,6 +44,8 @@ WRONG: Sequence[tuple[Sequence[str], str]] = (
     (("fail", "lx", "--reason", " "), "--reason is empty"),
     (("extend", "lx", "-5"), "No such option: -5"),
     (("diagram", "--format", "gif"), "there is no format 'gif'; use one of: mermaid, dot, svg, png"),
+    (("worker", "--health", "no/x"), "--health no/x: there is no folder "),
+    (("worker", "--once", "--health", "x"), "--once writes no health file; leave --health out"),
     (("env", "add", "x"), "Missing option '--driver'"),
     (("env", "add", "x", "--driver", "abacus"), "driver abacus is not installed; install it, or use one of: local"),
     (("env", "add", "x", "--driver", "plugin"), "--driver plugin needs --set plugin=NAME"),

@@ -14,7 +14,7 @@ from typing import Any
 from leasehold.drivers.errors import DriverError, Refused, Unavailable
 from leasehold.drivers.sandbox.kubernetes.config import KubernetesConfig
 
-INSTALL = "pip install 'leasehold[kubernetes]'"
+INSTALL = "install its extra: pip install '.[kubernetes]' in a clone of Leasehold"
 _FRESH = 60.0
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # When nothing was heard for so long, the connection is asked whether it lives; a dead one is seen in half a minute.

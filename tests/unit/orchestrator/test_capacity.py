@@ -49,6 +49,8 @@ async def test_a_full_environment_refuses_and_names_who_is_there(orchestrator: O
     with pytest.raises(EnvironmentRunError, match=r"no place within .*; 2 held by lease \w+ \(run r1\)") as refused:
         await orchestrator.acquire(environment="place", workspace=tree, wait=0.01)
     assert refused.value.code is ErrorCode.LEASE_CONFLICT
+    with pytest.raises(EnvironmentRunError, match=r"no place is free; 2 held by lease"):
+        await orchestrator.acquire(environment="place", workspace=tree)
     await held[0].release()
     await (await orchestrator.acquire(environment="place", workspace=tree)).release()
 
