@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from leasehold.orchestrator.errors import WrongUsage
 from leasehold.orchestrator.store.encoding import decode, encode
 from leasehold.orchestrator.store.store import Store
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 
 class WorkspaceMode(StrEnum):
@@ -154,6 +154,13 @@ class ExecutionWorkspaces:
 
         updated: ExecutionWorkspace | None = await self._store.writer.job(change)
         return updated
+
+    async def remove(self, company_id: str, workspace_id: str) -> bool:
+        """Remove one that its platform needs no more; whether there was one. Leases that name it stay as they are."""
+        table = self._table
+        query = delete(table).where(table.c.company_id == company_id, table.c.id == workspace_id)
+        removed: int = await self._store.writer.job(lambda connection: connection.execute(query).rowcount)
+        return removed == 1
 
     def of(self, company_id: str) -> Workspaces:
         """One company's, as a host's own would be."""

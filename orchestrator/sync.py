@@ -5,18 +5,21 @@ with Orchestrator.open() as orchestrator:
         result = lease.exec("pytest", "-q")
 """
 
-import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 from leasehold.orchestrator.arguments import LeaseArguments
 from leasehold.orchestrator.environments import Environment
+from leasehold.orchestrator.environments import Environments as AsyncEnvironments
 from leasehold.orchestrator.execution_target import Runner as AsyncRunner
+from leasehold.orchestrator.execution_workspaces import ExecutionWorkspaces as AsyncExecutionWorkspaces
 from leasehold.orchestrator.lease import Lease as AsyncLease
+from leasehold.orchestrator.loop_thread import LoopThread
 from leasehold.orchestrator.orchestrator import Orchestrator as AsyncOrchestrator
+from leasehold.orchestrator.request import SweepBy
 from leasehold.orchestrator.results import (
     AcquisitionResult,
     Executed,
@@ -28,50 +31,13 @@ from leasehold.orchestrator.results import (
 from leasehold.orchestrator.run_ending import RunEnding
 from leasehold.orchestrator.runtime import Runtime as AsyncRuntime
 from leasehold.orchestrator.step import Failure
+from leasehold.orchestrator.worker import Worker
 from leasehold.states import ErrorCode
 
-__all__ = ["Lease", "Orchestrator", "Runner", "Runtime"]
+__all__ = ["Environments", "ExecutionWorkspaces", "Lease", "Orchestrator", "Runner", "Runtime"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="leasehold-loop", daemon=True)
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await a coroutine there. An interrupted caller cancels it, and waits until it has settled."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            if not future.done():
-                future.cancel()
-                done = threading.Event()
-                self._loop.call_soon_threadsafe(self._when_idle, done)
-                done.wait(30)
-            raise
-
-    def close(self) -> None:
-        """End the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-        self._loop.close()
-
-    def _when_idle(self, done: threading.Event) -> None:
-        """Set ``done`` once every task that is under way now has ended."""
-        tasks = asyncio.all_tasks(self._loop)
-        cancelled = [task for task in tasks if task.cancelling()]
-        if cancelled:
-            waiter = asyncio.ensure_future(asyncio.wait(cancelled))
-            waiter.add_done_callback(lambda _: done.set())
-        else:
-            done.set()
 
 
 def _blocking(
@@ -81,7 +47,7 @@ def _blocking(
 
     @wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.loop.run(method(self.twin, *args, **kwargs))  # type: ignore[no-any-return]  # a _Loop's run
+        return self.loop.run(method(self.twin, *args, **kwargs))  # type: ignore[no-any-return]  # a LoopThread's run
 
     return call
 
@@ -121,14 +87,14 @@ def _releasing(
     return call
 
 
-def _face(loop: _Loop, record: LeaseRecord[AsyncLease]) -> "LeaseRecord[Lease]":
+def _face(loop: LoopThread, record: LeaseRecord[AsyncLease]) -> "LeaseRecord[Lease]":
     return LeaseRecord(record.environment, Lease(loop, record.lease), record.lease_context)
 
 
 class Lease:
     """One run's hold on one environment; see ``leasehold.orchestrator.Lease``, its ``twin``."""
 
-    def __init__(self, loop: _Loop, twin: AsyncLease) -> None:
+    def __init__(self, loop: LoopThread, twin: AsyncLease) -> None:
         self.loop = loop
         self.twin = twin
 
@@ -171,17 +137,45 @@ class Lease:
 class Runner:
     """Executes in a lease's place; see ``leasehold.orchestrator.execution_target.Runner``, its ``twin``."""
 
-    def __init__(self, loop: _Loop, twin: AsyncRunner) -> None:
+    def __init__(self, loop: LoopThread, twin: AsyncRunner) -> None:
         self.loop = loop
         self.twin = twin
 
     execute = _blocking(AsyncRunner.execute)
 
 
+class Environments:
+    """The environments of a store; see ``leasehold.orchestrator.Environments``, its ``twin``."""
+
+    def __init__(self, loop: LoopThread, twin: AsyncEnvironments) -> None:
+        self.loop = loop
+        self.twin = twin
+
+    find = _blocking(AsyncEnvironments.find)
+    get = _blocking(AsyncEnvironments.get)
+    local_default = _blocking(AsyncEnvironments.local_default)
+    add = _blocking(AsyncEnvironments.add)
+    archive = _blocking(AsyncEnvironments.archive)
+    listing = _blocking(AsyncEnvironments.listing)
+
+
+class ExecutionWorkspaces:
+    """A platform's records of its trees; see ``leasehold.orchestrator.ExecutionWorkspaces``, its ``twin``."""
+
+    def __init__(self, loop: LoopThread, twin: AsyncExecutionWorkspaces) -> None:
+        self.loop = loop
+        self.twin = twin
+
+    add = _blocking(AsyncExecutionWorkspaces.add)
+    get = _blocking(AsyncExecutionWorkspaces.get)
+    update_metadata = _blocking(AsyncExecutionWorkspaces.update_metadata)
+    remove = _blocking(AsyncExecutionWorkspaces.remove)
+
+
 class Runtime:
     """The original's runtime; see ``leasehold.orchestrator.Runtime``, its ``twin``."""
 
-    def __init__(self, loop: _Loop, twin: AsyncRuntime) -> None:
+    def __init__(self, loop: LoopThread, twin: AsyncRuntime) -> None:
         self.loop = loop
         self.twin = twin
 
@@ -231,7 +225,7 @@ class Runtime:
 class Orchestrator:
     """Leases environments of one store; see ``leasehold.orchestrator.Orchestrator``, its ``twin``."""
 
-    def __init__(self, loop: _Loop, twin: AsyncOrchestrator) -> None:
+    def __init__(self, loop: LoopThread, twin: AsyncOrchestrator) -> None:
         self.loop = loop
         self.twin = twin
 
@@ -239,7 +233,7 @@ class Orchestrator:
     @contextmanager
     def open(cls, store_url: str | None = None, **options: Any) -> "Generator[Orchestrator]":
         """Open the store; the arguments are those of the asynchronous ``open``."""
-        loop = _Loop()
+        loop = LoopThread()
         try:
             opening = AsyncOrchestrator.open(store_url, **options)
             twin = loop.run(_entered(opening))
@@ -320,9 +314,35 @@ class Orchestrator:
         )
 
     @property
+    def environments(self) -> Environments:
+        """The environments of the store."""
+        return Environments(self.loop, self.twin.environments)
+
+    @property
+    def execution_workspaces(self) -> ExecutionWorkspaces:
+        """The execution workspaces of the store."""
+        return ExecutionWorkspaces(self.loop, self.twin.execution_workspaces)
+
+    @property
     def runtime(self) -> Runtime:
         """One verb at a time."""
         return Runtime(self.loop, self.twin.runtime)
+
+    @contextmanager
+    def worker(
+        self,
+        *,
+        told: Callable[[str], None] | None = None,
+        sweeps: str | SweepBy = SweepBy.APPLY,
+        health: Path | None = None,
+    ) -> Generator[Worker]:
+        """Do the duties of the whole ledger beside a block, on the event loop's thread."""
+        running = self.twin.worker(told=told, sweeps=sweeps, health=health)
+        worker = self.loop.run(_entered(running))
+        try:
+            yield worker
+        finally:
+            self.loop.run(_left(running))
 
     release = _blocking(AsyncOrchestrator.release)
     fail = _blocking(AsyncOrchestrator.fail)
@@ -339,10 +359,9 @@ class Orchestrator:
     drop_company = _blocking(AsyncOrchestrator.drop_company)
 
 
-async def _entered(opening: Any) -> AsyncOrchestrator:
-    twin: AsyncOrchestrator = await opening.__aenter__()
-    return twin
+async def _entered(opening: AbstractAsyncContextManager[T]) -> T:
+    return await opening.__aenter__()
 
 
-async def _left(opening: Any) -> None:
+async def _left(opening: AbstractAsyncContextManager[Any]) -> None:
     await opening.__aexit__(None, None, None)

@@ -8,11 +8,9 @@ import pytest
 from leasehold.drivers.scripted import ScriptedDriver
 from leasehold.orchestrator import Lease as AsyncLease
 from leasehold.orchestrator import Orchestrator as AsyncOrchestrator
-from leasehold.orchestrator import Runtime as AsyncRuntime
 from leasehold.orchestrator import Settings, StoreError
 from leasehold.orchestrator.arguments import LeaseArguments
-from leasehold.orchestrator.entry_points import EntryPoints
-from leasehold.orchestrator.sync import Lease, Orchestrator, Runtime
+from leasehold.orchestrator.sync import Lease, Orchestrator
 from leasehold.states import ErrorCode, LeaseState
 
 
@@ -35,7 +33,7 @@ def test_a_life_without_await(store_path: Path, tree: Path) -> None:
 def test_a_block_s_own_error_is_the_first(store_path: Path, tree: Path) -> None:
     settings = Settings(state_folder=tree.parent / "state")
     with Orchestrator.open(f"sqlite:///{store_path}", drivers=[ScriptedDriver()], settings=settings) as orchestrator:
-        orchestrator.loop.run(orchestrator.twin.environments.add("default", "place", "scripted", {}))
+        orchestrator.environments.add("default", "place", "scripted", {})
 
         def fails(_: object) -> None:
             raise StoreError("the store is locked")
@@ -65,8 +63,7 @@ def test_a_platform_without_await(store_path: Path, tree: Path) -> None:
         assert result.lease is held.lease
         done = orchestrator.runtime.execute(environment=environment, lease=held.lease, command="pwd")
         assert done.stdout == f"{tree}\n"
-        adding = orchestrator.twin.environments.add("default", "box", "scripted", {})
-        box = orchestrator.loop.run(adding)
+        box = orchestrator.environments.add("default", "box", "scripted", {})
         spec: Any = {"company_id": "default", "adapter_type": "claude_local", "environment": box}
         assert orchestrator.resolve_transport(**spec) is None
         record = orchestrator.acquire_lease(company_id="default", environment=box, run_id="run")
@@ -87,16 +84,29 @@ def test_a_platform_without_await(store_path: Path, tree: Path) -> None:
         assert held.lease.error_code == ErrorCode.RUN_FAILED
 
 
-@pytest.mark.parametrize(
-    ("twin", "face"),
-    [(AsyncLease, Lease), (AsyncOrchestrator, Orchestrator), (EntryPoints, Orchestrator), (AsyncRuntime, Runtime)],
-)
-def test_every_public_name_is_on_both_faces(twin: type, face: type) -> None:
-    internal = {"ahead", "machine_state", "machine_cleanup", "visit"}
-    internal |= {"interrupt", "end_commands", "lose", "began", "ended", "tell"}
-    slots = set(getattr(twin, "__slots__", ()))
-    wanted = {name for name in vars(twin) if not name.startswith("_")} - internal - slots
-    assert wanted <= set(vars(face))
+def test_every_public_name_is_on_both_faces(store_path: Path, tree: Path) -> None:
+    internal = {"ahead", "machine_state", "machine_cleanup", "visit", "work", "interrupt", "end_commands", "lose"}
+    internal |= {"began", "ended", "tell", "forget", "everywhere", "of", "store", "registry", "adapters", "settings"}
+    internal |= {"ledger", "redaction", *AsyncLease.__slots__}
+    settings = Settings(state_folder=store_path.parent)
+    with Orchestrator.open(f"sqlite:///{store_path}", settings=settings) as orchestrator:
+        faces: list[Any] = [orchestrator, orchestrator.environments, orchestrator.execution_workspaces]
+        for face in (*faces, orchestrator.runtime, orchestrator.acquire(workspace=tree)):
+            wanted = {name for name in dir(face.twin) if not name.startswith("_")} - internal
+            assert wanted <= set(dir(face)), type(face)
+
+
+def test_a_worker_and_workspaces_without_await(store_path: Path) -> None:
+    settings = Settings(state_folder=store_path.parent)
+    with Orchestrator.open(f"sqlite:///{store_path}", settings=settings) as orchestrator:
+        with orchestrator.worker(sweeps="never") as worker:
+            pass
+        assert worker.error is None
+        made = orchestrator.execution_workspaces.add("default", mode="shared_workspace")
+        assert orchestrator.execution_workspaces.get("default", made.id) == made
+        assert orchestrator.execution_workspaces.remove("default", made.id)
+        assert not orchestrator.execution_workspaces.remove("default", made.id)
+        assert orchestrator.execution_workspaces.get("default", made.id) is None
 
 
 def test_lease_takes_what_acquire_takes() -> None:
