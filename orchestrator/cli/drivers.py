@@ -36,6 +36,7 @@ def drivers(context: typer.Context, as_json: Json = False) -> int:
                 for listed, offer in rows
             ],
             folds=("MODES", "CAN", "WHAT IT IS"),
+            drops=("FROM",),
         )
     return 0
 

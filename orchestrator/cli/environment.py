@@ -69,6 +69,8 @@ def list_(context: typer.Context, as_json: Json = False) -> int:
             table(
                 ("NAME", "DRIVER", "POLICY", "TTL", "STATUS", "ID"),
                 [(row.name, row.provider, row.policy, _ttl(row), row.status, row.id) for row in rows],
+                folds=("NAME",),
+                drops=("ID", "TTL"),
             )
         else:
             out("there is no environment yet; the first leasehold run makes the local one")

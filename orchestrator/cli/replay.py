@@ -61,7 +61,7 @@ def replay(
         elif not replays:
             out("no lease is stuck")
         else:
-            _tell(lefts, choices, named=stuck)
+            _tell([left for left in lefts if left is not None], choices, named=stuck)
         return 0 if dry_run or all(done.done for done in replays) else 1
 
     return perform(context, work, seconds=None)
@@ -103,12 +103,11 @@ async def _left(orchestrator: Orchestrator, done: Replay) -> Aftermath | None:
     return await aftermath(orchestrator, await orchestrator.ledger.find(orchestrator.settings.company, done.lease_id))
 
 
-def _tell(lefts: Sequence[Aftermath | None], choices: Choices, *, named: bool) -> None:
+def _tell(lefts: Sequence[Aftermath], choices: Choices, *, named: bool) -> None:
     """Where places and changes were kept, and why a cleanup failed: the last lines, on stderr as release has them."""
     sys.stdout.flush()
     for left in lefts:
-        for line in () if left is None else left.lines(choices):
-            assert left is not None
+        for line in left.lines(choices):
             say(f"lease {left.row.terms.id}: {line}" if named else line)
 
 

@@ -1,12 +1,13 @@
 """What is left when a lease has ended: where changes were kept, and why a cleanup does not succeed."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commandline import CommandLine
-from killing import killed
+from killing import CLAIM, killed
 
 REFUSES = json.dumps([{"verb": "release", "message": "Connection refused"}])
 KEPT = "changes are kept in refs/leasehold/"
@@ -83,3 +84,27 @@ def test_a_cleanup_that_succeeds_in_the_end_is_shown_so(cli: CommandLine, tmp_pa
     shown = cli("show", lease, code=0).stdout
     assert "cleanup      succeeded after 1 try that failed (lease_release_failed)\n" in shown
     assert "last try" not in shown
+
+
+def test_an_acquire_that_made_nothing_says_so_in_plain_words(cli: CommandLine, tmp_path: Path) -> None:
+    script = json.dumps([{"verb": "acquire", "error": "Refused"}])
+    cli("env", "add", "box", "--driver", "scripted", "--set", f"root={tmp_path}", "--set", f"script={script}", code=0)
+    said = cli("run", "box", "--", "true", code=125).stderr
+    assert re.search(r"^leasehold: clean.*: owe nothing, for no place stands$", said, re.MULTILINE)
+    assert "absolve" not in said
+    assert cli.lease()["cleanup"] == "not_needed"
+
+
+def test_a_plan_that_its_driver_decides_is_told_for_each_answer(
+    cli: CommandLine, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    running = cli.start("run", "--mode", "copy", "--provision", "sleep 300", "--", "true", variables=CLAIM)
+    until(lambda: any(row["pending"] and row["pending"]["event"] == "provision" for row in cli("ls", "--json").json))
+    running.kill()
+    running.wait(30)
+    until(lambda: bool(cli("ls", "--stuck", "--json", code=0).json))
+    plan = cli("replay", "--stuck", "--dry-run", "--resume", code=0).stdout.splitlines()
+    assert plan[1:3] == ["  open: provision", "  because: The driver is asked first; its answer decides."]
+    assert plan[3].startswith("  if the command has ended, and how: would use the exit status that was recorded. ")
+    assert plan[4].startswith("  if it cannot say: would make the workspace anew. ")
+    cli("replay", "--stuck", code=0)
