@@ -37,7 +37,8 @@ def provision_detail(result: Result) -> str:
     signal = "" if result.signal is None else f" (signal {result.signal})"
     exit_code = "null" if result.exit_code is None else str(result.exit_code)
     lines = (*result.stderr.text.splitlines(), *result.stdout.text.splitlines())
-    detail = next((line.strip() for line in lines if line.strip()), "")
+    silent = "the place has no bash" if result.error == "not_found" else ""
+    detail = next((line.strip() for line in lines if line.strip()), silent)
     return f"exit code {exit_code}{signal}" + (f": {detail[:500]}" if detail else "")
 
 

@@ -29,6 +29,13 @@ _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
         Unavailable,
         "make room for the engine: {program} system prune",
     ),
+    (
+        r"error response from daemon.*(no such host|connection refused|i/o timeout|network is unreachable)|"
+        r"(pinging|initializing).*(no such host|connection refused|i/o timeout|network is unreachable)",
+        Unavailable,
+        "the engine does not reach the registry: look at its network, or load the image: {program} load",
+    ),
+    (r"network .*not found|unable to find network", Refused, "look at the setting network: {program} network ls"),
     (r"cannot connect|connection refused|daemon running|permission denied.*sock|no such host", Unavailable, "{start}"),
     (r"no such container|no container with name", Gone, "take a new lease"),
     (r"is paused|is not running|state improper|is restarting", Unavailable, "look at it: {program} ps -a"),
