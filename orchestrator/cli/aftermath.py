@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leasehold.drivers import Mode
 from leasehold.orchestrator.cli.choices import Choices
 from leasehold.orchestrator.cli.display import when
 from leasehold.orchestrator.cli.failure import joined
@@ -13,6 +14,8 @@ from leasehold.orchestrator.record import journal_records, lease_record
 from leasehold.states import CLEANUP_EVENTS, DUE, CleanupState
 
 _MANY = 3  # tries that failed: it may be one that can never succeed
+
+_LOST = "the place was gone already: what was changed there could not be kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,12 @@ async def aftermath(orchestrator: Orchestrator, row: Row) -> Aftermath:
     ends = [entry for entry in journal if entry["event"] in CLEANUP_EVENTS]
     done = [entry["details"] for entry in ends if entry["kind"] == "done"]
     tried = [entry["details"] for entry in ends if entry["kind"] in ("failed", "abandoned")]
+    once = [entry["kind"] for entry in ends].count("begun") == 1  # an earlier try may have ended it, and kept changes
+    used = row.papers["realization"] is not None and row.terms.mode is not Mode.IN_PLACE
+    lost = once and used and any(details.get("was_there") is False for details in done)
     return Aftermath(
         row,
         kept=[kept for details in done for kept in details.get("kept", ())],
-        notes=[str(note) for details in done for note in details.get("notes", ())],
+        notes=[_LOST] * lost + [str(note) for details in done for note in details.get("notes", ())],
         message=next((str(each[key]) for each in tried[::-1] for key in ("message", "why") if key in each), ""),
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +109,14 @@ def test_a_plan_that_its_driver_decides_is_told_for_each_answer(
     assert plan[3].startswith("  if the command has ended, and how: would use the exit status that was recorded. ")
     assert plan[4].startswith("  if it cannot say: would make the workspace anew. ")
     cli("replay", "--stuck", code=0)
+
+
+def test_a_place_that_somebody_else_removed_is_told_of(cli: CommandLine) -> None:
+    lease = cli("acquire", "--quiet", "--mode", "copy", code=0).stdout.strip()
+    [place] = [path for path in (cli.state_folder / "places").iterdir() if not path.name.startswith(".")]
+    shutil.rmtree(place)
+    said = cli("release", lease, code=0)
+    assert "the place was gone already: what was changed there could not be kept" in said.stderr + said.stdout
+    assert cli.lease()["cleanup"] == "succeeded"
+    lease = cli("acquire", "--quiet", "--mode", "copy", code=0).stdout.strip()
+    assert "gone already" not in cli("release", lease, code=0).stderr
