@@ -43,7 +43,7 @@ def test_killed_at_each_point(cases: Cases, scene: str, every: int, path: str, r
     expected = points(path)
     assert cases.log(whole) == expected
     assert is_recovered(cases, whole) == []
-    kills = range((len(path) + resume + cases.on_a_server) % every, len(expected), every)
+    kills = _each(every, path, resume + cases.on_a_server)
     found = {f"{kill}: {expected[kill]}": _killed(cases, scene, path, kill, resume=resume) for kill in kills}
     _judge(found, tried)
 
@@ -59,6 +59,12 @@ def test_killed_at_some_points_of_all_paths(cases: Cases, scene: str, every: int
         for path, kill in kills
     }
     _judge(found, tried)
+
+
+def _each(every: int, path: str, shift: int) -> range:
+    """Each so many-th point of a path, and one at least; other ones for each path and ``shift``."""
+    number = len(points(path))
+    return range((len(path) + shift) % min(every, number), number, every)
 
 
 def _killed(cases: Cases, scene: str, path: str, kill: int, *, resume: bool) -> list[str]:
@@ -88,7 +94,7 @@ def _judge(found: dict[str, list[str]], tried: Tried) -> None:
 def test_killed_again_in_the_recovery(cases: Cases, scene: str, every: int, path: str, tried: Tried) -> None:
     """The recovery is killed too, at each of its own points in turn; a third process ends what is left."""
     wrong, pairs = dict[tuple[int, int], list[str]](), 0
-    for kill in range((len(path) + cases.on_a_server) % every, len(points(path)), every):
+    for kill in _each(every, path, cases.on_a_server):
         for second in count():
             case = cases.make(scene, path, kill)
             assert cases.run(live, case)

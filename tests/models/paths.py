@@ -15,7 +15,7 @@ from bugs import BUGS
 from leasehold.orchestrator import EnvironmentRunError, Orchestrator, Settings
 from leasehold.orchestrator.ledger import Row
 from leasehold.orchestrator.verify import verify
-from leasehold.states import CleanupState, Entry, ErrorCode, Facts, LeaseState
+from leasehold.states import CleanupEvent, CleanupState, Entry, ErrorCode, Facts, Kind, LeaseState, step
 from recorder import Breaks, RecordedDriver, Recorder
 from scenes import FAILING, SCENES, marker
 from sqlalchemy import Connection, update
@@ -218,6 +218,7 @@ async def _recover(case: Case) -> None:
             if row.facts.state.live or row.facts.cleanup.open or row.facts.pending_event is not None:
                 found.wrong.append(f"{row.terms.id} has not ended: {row.facts}")
         journals = [await orchestrator.journal(row.terms.id) for row in after]
+        found.wrong += [trouble for journal in journals for trouble in _parked_late(journal)]
     (case.folder / "journals").write_bytes(pickle.dumps(journals))
     (case.folder / "verdict").write_text(json.dumps(asdict(found)))
 
@@ -232,8 +233,6 @@ def _judge(before: Sequence[Row], after: Sequence[Row], case: Case, found: Verdi
             over = facts.expires_at is not None and facts.expires_at < row.now
             expected = {None, PATHS[case.path].code} if case.resume and not over else {ErrorCode.LEASE_OWNER_LOST}
         found.codes[row.terms.id] = code
-        if row.facts.cleanup is CleanupState.PARKED and row.facts.owners > 1:
-            found.wrong.append(f"{row.terms.id} parked after {row.facts.owners} owners")
         if code not in expected:
             found.wrong.append(f"{row.terms.id}, {facts.state} at the crash, has the first code {code}, not {expected}")
         if _unsettled(row.facts):
@@ -242,6 +241,16 @@ def _judge(before: Sequence[Row], after: Sequence[Row], case: Case, found: Verdi
     for place in SCENES[case.scene].standing(case.folder):
         if accounts.count(place) != 1:
             found.wrong.append(f"{place} stands, on the account of {accounts.count(place)} leases")
+
+
+def _parked_late(journal: Sequence[Entry]) -> list[str]:
+    """Parkings by a later owner than the first. One that was taken over once it was parked is none of them."""
+    found, facts = list[str](), Facts()
+    for entry in journal:
+        facts = step(facts, entry)
+        if entry.event == CleanupEvent.PARK and entry.kind is Kind.DONE and facts.owners > 1:
+            found.append(f"{entry.lease_id} parked after {facts.owners} owners")
+    return found
 
 
 def _held(facts: Facts) -> bool:
