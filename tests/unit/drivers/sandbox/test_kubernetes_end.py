@@ -51,7 +51,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    found = cluster.cluster("leasehold-pods-end")
+    found = cluster.cluster(f"leasehold-pods-{uuid.uuid4().hex[:8]}")  # other tests run beside this one
     if found is None:
         pytest.skip(cluster.LACKING)
     yield Bench(tmp_path, found)
