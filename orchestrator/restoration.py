@@ -43,15 +43,19 @@ class Restorations:
     async def restored(self, *, apply: bool, told: Callable[[Replay], None] | None = None) -> Restoration:
         """List every driver and plan every open lease; with ``apply``, begin the incarnation and settle them."""
         places = await self._sweep.listing()
-        incarnation = await self._next(apply=apply)
+        incarnation = await self._next(max((place.epoch for place in places), default=0), apply=apply)
         rows = await self._ledger.open()
         leases = await self._replays.all(rows, resume=False, dry_run=not apply, told=told, force=True)
         return Restoration(incarnation, leases, places)
 
-    async def _next(self, *, apply: bool) -> int:
-        """The next incarnation: of the minute, so that a backup that is restored twice never has one twice."""
-        drawn = await self._store.drawn()
-        incarnation = max((drawn >> _BITS) + 1, int(time.time() // 60))
+    async def _next(self, seen: int, *, apply: bool) -> int:
+        """The next incarnation: of the minute, so that a backup that is restored twice never has one twice.
+
+        ``seen`` is the newest epoch of any place: another store may have begun this minute's incarnation. A later
+        one than this minute's is no store's, but what a run wrote at its place.
+        """
+        drawn, minute = await self._store.drawn(), int(time.time() // 60)
+        incarnation = max((drawn >> _BITS) + 1, minute, min(seen >> _BITS, minute) + 1)
         if apply:
             jump = self._store.schema.jump_to(incarnation << _BITS)
             await self._store.writer.job(lambda connection: connection.execute(jump) and None)

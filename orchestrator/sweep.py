@@ -42,7 +42,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One place, or one driver that could not be asked (then ``place`` is empty), and why it was decided so."""
+    """One place, or one driver that could not be asked (then ``place`` is empty), and why it was decided so.
+
+    ``epoch`` is that of its tags.
+    """
 
     driver: str
     place: str
@@ -50,6 +53,7 @@ class Decision:
     lease_id: str
     verdict: Verdict
     why: str
+    epoch: int = 0
 
     @property
     def decision(self) -> str:
@@ -254,6 +258,7 @@ class Sweep:
             resource.tags.lease_id,
             verdict or Verdict(sighting.whose.value),
             sighting.why,
+            resource.tags.epoch,
         )
 
     def _context(self, source: _Source, epoch: int) -> Context:

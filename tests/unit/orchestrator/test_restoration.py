@@ -3,11 +3,13 @@
 import asyncio
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import pytest
+from leasehold.drivers.place import Tags
 from leasehold.drivers.scripted import Provider, ScriptedDriver
 from leasehold.orchestrator import Orchestrator, Settings, StoreBehind, Verdict
 from leasehold.orchestrator.verify import verify
@@ -95,3 +97,18 @@ async def test_an_incarnation_on_each_store(store_url: str, state_folder: Path) 
 def _back_up(store: Path, backup: Path) -> None:
     with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(backup)) as dest:
         source.backup(dest)
+
+
+@pytest.mark.parametrize("later", [0, 10], ids=["this minute's", "what a run wrote"])
+async def test_an_incarnation_that_another_store_has_begun_is_not_begun_again(
+    opened: Opened, provider: Provider, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    minute = int(now // 60)
+    epoch = ((minute + later) << _BITS) + 4
+    provider.make(Tags("0ther000", "l0gone", "0ther000-l0gone-1", epoch, 0), keyed=True, looks=0)
+    async with opened() as orchestrator:
+        await orchestrator.environments.add("default", "place", "scripted", {})
+        assert (await orchestrator.restored(apply=True)).incarnation == minute + 1
+        assert (await orchestrator.store.drawn()) >> _BITS == minute + 1
