@@ -249,7 +249,7 @@ def _parked_late(journal: Sequence[Entry]) -> list[str]:
     for entry in journal:
         facts = step(facts, entry)
         if entry.event == CleanupEvent.PARK and entry.kind is Kind.DONE and facts.owners > 1:
-            found.append(f"{entry.lease_id} parked after {facts.owners} owners")
+            found.append(f"a lease was parked after {facts.owners} owners")
     return found
 
 
