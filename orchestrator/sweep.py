@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from leasehold.drivers import Context, Driver, DriverError, Registry, Resource
-from leasehold.orchestrator.environments import Environments
+from leasehold.orchestrator.environments import LOCAL, Environments
 from leasehold.orchestrator.moment import iso
 from leasehold.orchestrator.redaction import Redaction
 from leasehold.orchestrator.settings import Settings
@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 _AT_ONCE = 16
 _PROBE_SECONDS = 60.0
-_LOCAL = ("local", "{}")  # a company's local default is made on first need: a store that was wiped has none yet
+_LOCAL = (LOCAL, "{}")  # a company's local default is made on first need: a store that was wiped has none yet
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack
 
 from leasehold.orchestrator.arguments import LeaseArguments
 from leasehold.orchestrator.environments import Environment
@@ -91,12 +91,16 @@ def _face(loop: LoopThread, record: LeaseRecord[AsyncLease]) -> "LeaseRecord[Lea
     return LeaseRecord(record.environment, Lease(loop, record.lease), record.lease_context)
 
 
-class Lease:
-    """One run's hold on one environment; see ``leasehold.orchestrator.Lease``, its ``twin``."""
+class _Face(Generic[T]):
+    """What runs the coroutines of its ``twin`` on the event loop of another thread, and waits for them."""
 
-    def __init__(self, loop: LoopThread, twin: AsyncLease) -> None:
+    def __init__(self, loop: LoopThread, twin: T) -> None:
         self.loop = loop
         self.twin = twin
+
+
+class Lease(_Face[AsyncLease]):
+    """One run's hold on one environment; see ``leasehold.orchestrator.Lease``, its ``twin``."""
 
     exec = _blocking(AsyncLease.exec)
     put = _blocking(AsyncLease.put)
@@ -134,22 +138,14 @@ class Lease:
     metadata = property(lambda self: self.twin.metadata)
 
 
-class Runner:
+class Runner(_Face[AsyncRunner]):
     """Executes in a lease's place; see ``leasehold.orchestrator.execution_target.Runner``, its ``twin``."""
-
-    def __init__(self, loop: LoopThread, twin: AsyncRunner) -> None:
-        self.loop = loop
-        self.twin = twin
 
     execute = _blocking(AsyncRunner.execute)
 
 
-class Environments:
+class Environments(_Face[AsyncEnvironments]):
     """The environments of a store; see ``leasehold.orchestrator.Environments``, its ``twin``."""
-
-    def __init__(self, loop: LoopThread, twin: AsyncEnvironments) -> None:
-        self.loop = loop
-        self.twin = twin
 
     find = _blocking(AsyncEnvironments.find)
     get = _blocking(AsyncEnvironments.get)
@@ -159,12 +155,8 @@ class Environments:
     listing = _blocking(AsyncEnvironments.listing)
 
 
-class ExecutionWorkspaces:
+class ExecutionWorkspaces(_Face[AsyncExecutionWorkspaces]):
     """A platform's records of its trees; see ``leasehold.orchestrator.ExecutionWorkspaces``, its ``twin``."""
-
-    def __init__(self, loop: LoopThread, twin: AsyncExecutionWorkspaces) -> None:
-        self.loop = loop
-        self.twin = twin
 
     add = _blocking(AsyncExecutionWorkspaces.add)
     get = _blocking(AsyncExecutionWorkspaces.get)
@@ -172,12 +164,8 @@ class ExecutionWorkspaces:
     remove = _blocking(AsyncExecutionWorkspaces.remove)
 
 
-class Runtime:
+class Runtime(_Face[AsyncRuntime]):
     """The original's runtime; see ``leasehold.orchestrator.Runtime``, its ``twin``."""
-
-    def __init__(self, loop: LoopThread, twin: AsyncRuntime) -> None:
-        self.loop = loop
-        self.twin = twin
 
     acquire_run_lease = _recording(AsyncRuntime.acquire_run_lease)
 
@@ -222,12 +210,8 @@ class Runtime:
         return [_face(self.loop, record) for record in records]
 
 
-class Orchestrator:
+class Orchestrator(_Face[AsyncOrchestrator]):
     """Leases environments of one store; see ``leasehold.orchestrator.Orchestrator``, its ``twin``."""
-
-    def __init__(self, loop: LoopThread, twin: AsyncOrchestrator) -> None:
-        self.loop = loop
-        self.twin = twin
 
     @classmethod
     @contextmanager

@@ -1,19 +1,10 @@
 """The error codes: every failure of a lease has exactly one."""
 
-from enum import StrEnum
+from leasehold.states.gloss import Glossed
 
 
-class ErrorCode(StrEnum):
+class ErrorCode(Glossed):
     """Why a lease failed, or why the cleanup of its place did. Values are public and never change."""
-
-    _value_: str
-    gloss: str
-
-    def __new__(cls, value: str, gloss: str = "") -> "ErrorCode":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.gloss = gloss
-        return member
 
     ENVIRONMENT_NOT_FOUND = "environment_not_found", "no environment of this company has that name or id"
     ENVIRONMENT_INACTIVE = "environment_inactive", "the environment is archived: it takes no new leases"

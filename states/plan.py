@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 from leasehold.states.cleanup import DUE
 from leasehold.states.facts import Facts
+from leasehold.states.gloss import Glossed
 from leasehold.states.lease import LeaseState
 
 
@@ -23,20 +23,7 @@ class Open(StrEnum):
     TARGETED = "targeted"
 
 
-class _Glossed(StrEnum):
-    """A word with what it means to a person."""
-
-    _value_: str
-    gloss: str
-
-    def __new__(cls, value: str, gloss: str = "") -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.gloss = gloss
-        return member
-
-
-class Answer(_Glossed):
+class Answer(Glossed):
     """What the driver said when it was asked about that step."""
 
     FOUND = "found", "the place stands"
@@ -46,7 +33,7 @@ class Answer(_Glossed):
     NOT_ASKED = "not_asked", "it is not asked"
 
 
-class Move(_Glossed):
+class Move(Glossed):
     """One move of recovery."""
 
     FAIL = "fail", "end the lease as failed"

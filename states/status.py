@@ -6,6 +6,7 @@ from enum import StrEnum
 from leasehold.states.cleanup import DUE, CleanupState
 from leasehold.states.code import ErrorCode
 from leasehold.states.facts import Facts
+from leasehold.states.gloss import Glossed
 from leasehold.states.lease import LIVE, LeaseState
 
 
@@ -65,17 +66,8 @@ def cleanup_status(cleanup: CleanupState) -> str:
     return str(cleanup) if cleanup in DUE else "success"
 
 
-class Stuck(StrEnum):
+class Stuck(Glossed):
     """Why nobody will move this lease on without help."""
-
-    _value_: str
-    gloss: str
-
-    def __new__(cls, value: str, gloss: str = "") -> "Stuck":
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.gloss = gloss
-        return member
 
     OWNER_LOST = "owner_lost", "its owner has not renewed itself within the claim time"
     STEP_OVERDUE = "step_overdue", "its open step is past its deadline"

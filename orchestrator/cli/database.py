@@ -4,7 +4,8 @@ import asyncio
 from typing import Annotated
 
 import typer
-from leasehold.orchestrator.cli.display import counted, emit, out
+from leasehold.drivers.shown import counted
+from leasehold.orchestrator.cli.display import emit, out
 from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.replay import planned
 from leasehold.orchestrator.cli.session import choices_of, perform, settings_of

@@ -36,11 +36,6 @@ def out(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def counted(count: int, noun: str) -> str:
-    """So many of them."""
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def when(at: int | None) -> str | None:
     """A moment for a person, to the second: the store's microseconds in UTC."""
     shown_at = iso(at)

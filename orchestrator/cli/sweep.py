@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from leasehold.orchestrator.cli.display import counted, emit, out
+from leasehold.drivers.shown import counted
+from leasehold.orchestrator.cli.display import emit, out
 from leasehold.orchestrator.cli.options import Json
 from leasehold.orchestrator.cli.session import perform
 from leasehold.orchestrator.duration import seconds

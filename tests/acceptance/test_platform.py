@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from leasehold.orchestrator import Orchestrator, Settings
-from platform_run import COMPANY, acquired, realized
+from platform_run import COMPANY, acquired, realized, sandbox_target
 from sshd import Sshd
 
 
@@ -52,17 +52,7 @@ async def test_a_sandbox(store_path: Path, tree: Path, require: Any) -> None:
         result = await realized(orchestrator, held, tree)
         target = dict(result.execution_target or {})
         runner = target.pop("runner")
-        assert target == {
-            "kind": "remote",
-            "transport": "sandbox",
-            "provider_key": "bubblewrap",
-            "shell_command": "bash",
-            "remote_cwd": held.lease.cwd,
-            "environment_id": held.environment.id,
-            "lease_id": held.lease.id,
-            "timeout_ms": None,
-            "stream_run_logs": True,
-        }
+        assert target == sandbox_target(held, provider="bubblewrap", shell="bash")
         done = await runner.execute(command="sh", args=["-c", "cat file; exit 3"], timeout_ms=30_000)
         assert (done.exit_code, done.stdout, done.timed_out) == (3, "one\n", False)
         late = await runner.execute(command="sleep", args=["60"], timeout_ms=200)

@@ -44,6 +44,21 @@ async def realized(
     )
 
 
+def sandbox_target(held: AcquisitionResult[Lease], *, provider: str, shell: str | None) -> dict[str, Any]:
+    """What the adapter of a realized lease in a sandbox is told, besides its runner."""
+    return {
+        "kind": "remote",
+        "transport": "sandbox",
+        "provider_key": provider,
+        "shell_command": shell,
+        "remote_cwd": held.lease.cwd,
+        "environment_id": held.environment.id,
+        "lease_id": held.lease.id,
+        "timeout_ms": None,
+        "stream_run_logs": True,
+    }
+
+
 async def activities(orchestrator: Orchestrator) -> list[tuple[str, dict[str, Any]]]:
     """Each activity with its details, in the order of time."""
     table = orchestrator.store.schema.activity

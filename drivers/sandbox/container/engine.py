@@ -30,8 +30,8 @@ _REASONS: tuple[tuple[str, type[DriverError], str], ...] = (
         "make room for the engine: {program} system prune",
     ),
     (
-        r"error response from daemon.*(no such host|connection refused|i/o timeout|network is unreachable)|"
-        r"(pinging|initializing).*(no such host|connection refused|i/o timeout|network is unreachable)",
+        r"(error response from daemon|pinging|initializing).*"
+        r"(no such host|connection refused|i/o timeout|network is unreachable)",
         Unavailable,
         "the engine does not reach the registry: look at its network, or load the image: {program} load",
     ),

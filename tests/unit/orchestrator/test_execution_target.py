@@ -9,7 +9,7 @@ from leasehold.orchestrator import EnvironmentRunError, Orchestrator
 from leasehold.orchestrator.execution_target import Runner
 from leasehold.orchestrator.verify import verify
 from leasehold.states import ErrorCode, LeaseState
-from platform_run import acquired, box, realized
+from platform_run import acquired, box, realized, sandbox_target
 
 
 @pytest.fixture(autouse=True)
@@ -46,17 +46,7 @@ async def test_the_sandbox_target_has_a_runner(orchestrator: Orchestrator, tree:
     result = await realized(orchestrator, held, tree)
     target = dict(result.execution_target or {})
     runner = target.pop("runner")
-    assert target == {
-        "kind": "remote",
-        "transport": "sandbox",
-        "provider_key": "scripted",
-        "shell_command": None,
-        "remote_cwd": held.lease.cwd,
-        "environment_id": held.environment.id,
-        "lease_id": held.lease.id,
-        "timeout_ms": None,
-        "stream_run_logs": True,
-    }
+    assert target == sandbox_target(held, provider="scripted", shell=None)
     assert result.remote_execution is None
     assert isinstance(runner, Runner)
     done = await runner.execute(command="echo", args=["hi"], timeout_ms=5_000)

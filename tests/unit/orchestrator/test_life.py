@@ -29,6 +29,17 @@ async def environment(orchestrator: Orchestrator, *faults: Fault, policy: str = 
     return "place"
 
 
+def refuse_one_write(orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store does not take the next write."""
+    forward = orchestrator.store.writer.write
+
+    def fails(write: Write) -> "asyncio.Future[int]":
+        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
+        raise StoreError("the disk of the store is full")
+
+    monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+
+
 async def content(orchestrator: Orchestrator) -> None:
     """verify finds nothing wrong."""
     assert [finding async for finding in verify(orchestrator.store)] == []
@@ -454,15 +465,9 @@ async def test_an_end_that_the_store_did_not_take_can_be_ended_again(
     orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = await environment(orchestrator)
-    forward = orchestrator.store.writer.write
-
-    def fails(write: Write) -> "asyncio.Future[int]":
-        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
-        raise StoreError("the disk of the store is full")
-
     for end in ("release", "fail"):
         lease = await orchestrator.acquire(environment=name, workspace=tree)
-        monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+        refuse_one_write(orchestrator, monkeypatch)
         with pytest.raises(StoreError):
             await (lease.release() if end == "release" else lease.fail("its tests failed"))
         assert lease.state is LeaseState.TARGETED
@@ -622,18 +627,13 @@ async def test_an_end_of_a_block_that_the_store_did_not_take_is_tried_again(
     ends: str,
 ) -> None:
     async with open_orchestrator(claim_seconds=1.0) as orchestrator:
-        name, forward = await environment(orchestrator), orchestrator.store.writer.write
-
-        def fails(write: Write) -> "asyncio.Future[int]":
-            monkeypatch.setattr(orchestrator.store.writer, "write", forward)
-            raise StoreError("the disk of the store is full")
-
+        name = await environment(orchestrator)
         leases: list[Lease] = []
 
         async def work() -> None:
             async with orchestrator.lease(environment=name, workspace=tree) as lease:
                 leases.append(lease)
-                monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+                refuse_one_write(orchestrator, monkeypatch)
                 if ends == "badly":
                     raise ValueError("the run's own")
 
@@ -681,13 +681,7 @@ async def test_a_detach_that_the_store_did_not_take_leaves_the_lease_usable(
     orchestrator: Orchestrator, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = await orchestrator.acquire(environment=await environment(orchestrator), workspace=tree)
-    forward = orchestrator.store.writer.write
-
-    def fails(write: Write) -> "asyncio.Future[int]":
-        monkeypatch.setattr(orchestrator.store.writer, "write", forward)
-        raise StoreError("the disk of the store is full")
-
-    monkeypatch.setattr(orchestrator.store.writer, "write", fails)
+    refuse_one_write(orchestrator, monkeypatch)
     with pytest.raises(StoreError):
         await lease.detach()
     assert (await lease.exec("true")).ok
