@@ -30,10 +30,11 @@ TREES = {
     "env -i": "env -i /bin/bash -c 'echo $$ >hidden; exec /bin/sleep 1000' &",
     "deaf": "bash -c 'trap \"\" TERM; echo $$ >hidden; exec sleep 1000' &",
     "all at once": (
-        "(setsid env -i /bin/bash -c 'trap \"\" TERM; (echo $BASHPID >hidden; exec /bin/sleep 1000) &' &);"
+        '(setsid env -i /bin/bash -c \'trap "" TERM; '
+        "(while kill -0 $$; do :; done 2>/dev/null; echo $BASHPID >hidden; exec /bin/sleep 1000) &' &);"
     ),
 }
-"""Ways to hide a process; each writes its id."""
+"""Ways to hide a process; each writes its id, the last once the shell that started it has gone."""
 
 
 def _descriptors() -> int:
